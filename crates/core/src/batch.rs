@@ -1,0 +1,123 @@
+//! What a back end stores: batches of typed operations, so that a database has real tables and an embedded store keys.
+//!
+//! A batch is applied whole or not at all, and only if every expectation holds at that moment.
+
+use std::future::Future;
+
+use crate::ids::{InboxSeq, OwedId, SyncToken, UserId};
+use crate::records::{
+    Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
+};
+use crate::time::Timestamp;
+
+/// What a transaction of the ledger asks of a back end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The transaction's name, in logs and metrics.
+    pub name: &'static str,
+    /// What must hold, or nothing is done.
+    pub expect: Vec<Expect>,
+    /// What is done, in this order.
+    pub ops: Vec<Op>,
+}
+
+/// What must hold when a batch is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The store belongs to nobody yet.
+    Unbound,
+    /// The position in the homeserver's stream.
+    Cursor(Option<SyncToken>),
+    /// The inbox holds this row.
+    InInbox(InboxSeq),
+    /// Nothing is remembered under this key, or what is remembered expires at this time at the latest.
+    NoAnswer(AnswerKey, Timestamp),
+    /// The push transaction was not received before.
+    NewTransaction(PushTransaction),
+    /// The outbox holds this row.
+    StillOwed(OwedId),
+}
+
+/// What a batch does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// The store belongs to this account from now on.
+    Bind(UserId),
+    /// The position in the homeserver's stream moves here.
+    MoveCursor(SyncToken),
+    /// A message enters the inbox, under the next number.
+    Receive(InboxItem),
+    /// A row leaves the inbox.
+    Leave(InboxSeq),
+    /// An answer is remembered.
+    Remember(AnswerKey, Answer),
+    /// An answer is forgotten.
+    Forget(AnswerKey),
+    /// Something is owed, under the next number.
+    Owe(Owed),
+    /// Something owed has been done.
+    Settle(OwedId),
+    /// A push transaction was received; the oldest beyond the limit are forgotten.
+    NoteTransaction(PushTransaction),
+    /// Something is kept for the operator; the oldest beyond the limit are dropped.
+    SetAside(SetAside),
+}
+
+/// Why a back end did not apply a batch or answer a question.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// An expectation does not hold: somebody else was first. Nothing was done.
+    #[error("an expectation of the write does not hold: {0:?}")]
+    Conflict(Box<Expect>),
+    /// The store cannot be written or read now. Whether the batch was applied is unknown.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// A stored record is damaged.
+    #[error("a stored record is damaged: {0}")]
+    Damaged(String),
+}
+
+/// What keeps the ledger's records: atomic, durable, in order.
+///
+/// `apply` answers only after the batch would survive a loss of power. It returns the numbers given out for each
+/// [`Op::Owe`] of the batch, in order.
+pub trait Backend: Send + Sync + 'static {
+    /// Applies a batch whole, durably, or not at all.
+    fn apply(&self, batch: Batch) -> impl Future<Output = Result<Vec<OwedId>, BackendError>> + Send;
+
+    /// Whose store this is.
+    fn owner(&self) -> impl Future<Output = Result<Option<UserId>, BackendError>> + Send;
+
+    /// The position in the homeserver's stream.
+    fn cursor(&self) -> impl Future<Output = Result<Option<SyncToken>, BackendError>> + Send;
+
+    /// Rows of the inbox after a place, oldest first.
+    fn inbox(
+        &self,
+        after: Option<InboxSeq>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<InboxRow>, BackendError>> + Send;
+
+    /// What is remembered under a key, expired or not. A damaged answer is an error once, and is then forgotten.
+    fn answer(&self, key: AnswerKey) -> impl Future<Output = Result<Option<Answer>, BackendError>> + Send;
+
+    /// Keys of answers that expire at a time at the latest, oldest first; at the same time, in the order of their keys.
+    fn expired_answers(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<AnswerKey>, BackendError>> + Send;
+
+    /// Rows of the outbox after a place, oldest first.
+    fn owed(
+        &self,
+        after: Option<OwedId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<OwedRow>, BackendError>> + Send;
+
+    /// What was set aside, newest first.
+    fn set_aside(&self, limit: usize) -> impl Future<Output = Result<Vec<SetAside>, BackendError>> + Send;
+
+    /// How much waits.
+    fn depths(&self) -> impl Future<Output = Result<Depths, BackendError>> + Send;
+}

@@ -1,0 +1,195 @@
+//! Newtypes for everything that has a name: parsed once at the edge, never a bare string or number inside.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// Makes newtypes around an opaque string that is at most a stated number of bytes.
+macro_rules! text_ids {
+    ($($(#[$doc:meta])* $name:ident, $limit:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text if it is neither empty nor too long.
+            pub fn parse(text: impl Into<String>) -> Option<Self> {
+                let text = text.into();
+                (!text.is_empty() && text.len() <= $limit).then_some(Self(text))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+text_ids! {
+    /// An account, as the homeserver authenticated it.
+    UserId, 255;
+    /// A device of an account, as a message names it.
+    DeviceId, limits::DEVICE_ID_BYTES;
+    /// The name that a device gives one of its messages.
+    TxnId, limits::TXN_ID_BYTES;
+    /// The homeserver's name for a push transaction.
+    PushTxnId, 255;
+    /// A position in the homeserver's stream of events.
+    SyncToken, 4_096;
+    /// A room, as the homeserver names it.
+    RoomId, 255;
+}
+
+/// An MLS group, by the bytes that name it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupId(Vec<u8>);
+
+impl GroupId {
+    /// Takes the bytes if they are not too many.
+    pub fn parse(bytes: impl Into<Vec<u8>>) -> Option<Self> {
+        let bytes = bytes.into();
+        (bytes.len() <= limits::GROUP_ID_BYTES).then_some(Self(bytes))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GroupId({})", self.0.escape_ascii())
+    }
+}
+
+/// A SHA-256 hash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sha256([u8; 32]);
+
+impl Sha256 {
+    /// The hash of some bytes.
+    ///
+    /// ```
+    /// use maypole_core::ids::Sha256;
+    ///
+    /// assert_eq!(&Sha256::of(b"abc").as_bytes()[..4], &[0xba, 0x78, 0x16, 0xbf]);
+    /// ```
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::of_parts(&[bytes])
+    }
+
+    /// The hash of several byte strings, one after the other.
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        for part in parts {
+            context.update(part);
+        }
+        let mut bytes = [0; 32];
+        for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
+            *to = *from;
+        }
+        Self(bytes)
+    }
+
+    /// From bytes that were stored.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0 {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes newtypes around a number that the store gives out, once each, growing.
+macro_rules! sequence_ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// From the number that the store gave out.
+            pub const fn new(number: u64) -> Self {
+                Self(number)
+            }
+
+            /// The number.
+            pub const fn get(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    )*};
+}
+
+sequence_ids! {
+    /// A row of the inbox. Never given out twice.
+    InboxSeq;
+    /// A row of the outbox. Never given out twice: it is part of the row's transaction IDs.
+    OwedId;
+}
+
+/// Where a row of the outbox waits its turn: rows of one lane leave one after the other, lanes side by side.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lane(String);
+
+impl Lane {
+    /// The lane of answers to one account, for what belongs to no group.
+    pub fn of_user(user: &UserId) -> Self {
+        Self(format!("user/{user}"))
+    }
+
+    /// The lane's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_refuse_emptiness_and_excess() {
+        assert!(TxnId::parse("").is_none());
+        assert!(TxnId::parse("x".repeat(255)).is_some());
+        assert!(TxnId::parse("x".repeat(256)).is_none());
+        assert!(GroupId::parse(vec![0; 1_025]).is_none());
+    }
+
+    #[test]
+    fn debug_of_a_group_is_readable() {
+        assert_eq!(format!("{:?}", GroupId::parse(*b"!a:b\x00").unwrap()), "GroupId(!a:b\\x00)");
+    }
+}

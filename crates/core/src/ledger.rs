@@ -1,0 +1,225 @@
+//! The ledger: every write of the service, each a named transaction, and the only maker of [`Durable`].
+
+use crate::batch::{Backend, BackendError, Batch, Expect, Op};
+use crate::ids::{InboxSeq, OwedId, SyncToken, UserId};
+use crate::limits;
+use crate::records::{
+    Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside, SetAsideKind,
+};
+use crate::time::Timestamp;
+
+/// Something that would survive a loss of power. Only a [`Ledger`] makes one, from a back end's success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durable<T>(T);
+
+impl<T> Durable<T> {
+    /// What is durable.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+/// How a message of the inbox is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The row that is answered; it leaves the inbox.
+    pub row: InboxSeq,
+    /// What is remembered, and under which key; nothing for what may be asked again, or what was remembered before.
+    pub remember: Option<(AnswerKey, Answer)>,
+    /// What is owed by this.
+    pub owed: Vec<Owed>,
+}
+
+/// Why the ledger refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Somebody else was first; nothing was written.
+    #[error("somebody else was first: {0:?}")]
+    Conflict(Box<Expect>),
+    /// The store cannot be used now.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A stored record is damaged.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl From<BackendError> for LedgerError {
+    fn from(error: BackendError) -> Self {
+        let text = error.to_string();
+        match error {
+            BackendError::Conflict(expect) => Self::Conflict(expect),
+            BackendError::Unavailable(_) => Self::Unavailable(text),
+            BackendError::Damaged(_) => Self::Damaged(text),
+        }
+    }
+}
+
+/// Every write of the service, over some back end.
+#[derive(Debug)]
+pub struct Ledger<B> {
+    backend: B,
+}
+
+impl<B: Backend> Ledger<B> {
+    /// A ledger over a back end.
+    pub fn new(backend: B) -> Self {
+        Self { backend }
+    }
+
+    /// Whose store this is, if it is anybody's yet.
+    pub async fn owner(&self) -> Result<Option<UserId>, LedgerError> {
+        Ok(self.backend.owner().await?)
+    }
+
+    /// Declares whose store this is, once; says whose it is.
+    pub async fn bind(&self, owner: &UserId) -> Result<UserId, LedgerError> {
+        if let Some(bound) = self.backend.owner().await? {
+            return Ok(bound);
+        }
+        self.write("bind", vec![Expect::Unbound], vec![Op::Bind(owner.clone())]).await?;
+        Ok(owner.clone())
+    }
+
+    /// Takes in what `/sync` brought: the messages and the new position in one write.
+    pub async fn receive(
+        &self,
+        from: Option<&SyncToken>,
+        to: &SyncToken,
+        items: Vec<InboxItem>,
+        poisoned: Vec<SetAside>,
+    ) -> Result<(), LedgerError> {
+        let mut ops: Vec<Op> = items.into_iter().map(Op::Receive).collect();
+        ops.extend(poisoned.into_iter().map(Op::SetAside));
+        ops.push(Op::MoveCursor(to.clone()));
+        self.write("receive", vec![Expect::Cursor(from.cloned())], ops).await?;
+        Ok(())
+    }
+
+    /// Takes in a push transaction. `false`: it was received before, and nothing was written.
+    pub async fn receive_push(
+        &self,
+        transaction: PushTransaction,
+        items: Vec<InboxItem>,
+        poisoned: Vec<SetAside>,
+    ) -> Result<bool, LedgerError> {
+        let expect = vec![Expect::NewTransaction(transaction.clone())];
+        let mut ops = vec![Op::NoteTransaction(transaction)];
+        ops.extend(items.into_iter().map(Op::Receive));
+        ops.extend(poisoned.into_iter().map(Op::SetAside));
+        match self.write("receive_push", expect, ops).await {
+            Ok(_) => Ok(true),
+            Err(LedgerError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Answers a message: it leaves the inbox in the write that records its answer and what is owed by it.
+    pub async fn answer(
+        &self,
+        answered: Answered,
+        now: Timestamp,
+    ) -> Result<Vec<Durable<OwedRow>>, LedgerError> {
+        let mut expect = vec![Expect::InInbox(answered.row)];
+        let mut ops = vec![Op::Leave(answered.row)];
+        if let Some((key, answer)) = answered.remember {
+            expect.push(Expect::NoAnswer(key, now));
+            ops.push(Op::Remember(key, answer));
+        }
+        ops.extend(answered.owed.iter().cloned().map(Op::Owe));
+        let ids = self.write("answer", expect, ops).await?;
+        Ok(ids.into_iter().zip(answered.owed).map(|(id, owed)| Durable(OwedRow { id, owed })).collect())
+    }
+
+    /// Sets a message aside that can never be answered.
+    pub async fn set_aside_received(
+        &self,
+        row: InboxRow,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let aside = SetAside { at, reason, what: SetAsideKind::Inbox(row.item) };
+        let ops = vec![Op::Leave(row.seq), Op::SetAside(aside)];
+        self.write("set_aside_received", vec![Expect::InInbox(row.seq)], ops).await?;
+        Ok(())
+    }
+
+    /// Notes that something owed has been done.
+    pub async fn settle(&self, row: &Durable<OwedRow>) -> Result<(), LedgerError> {
+        let id = row.get().id;
+        self.write("settle", vec![Expect::StillOwed(id)], vec![Op::Settle(id)]).await?;
+        Ok(())
+    }
+
+    /// Sets something owed aside that was refused for good.
+    pub async fn set_aside_owed(
+        &self,
+        row: &Durable<OwedRow>,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let id = row.get().id;
+        let aside = SetAside { at, reason, what: SetAsideKind::Owed(row.get().owed.clone()) };
+        let ops = vec![Op::Settle(id), Op::SetAside(aside)];
+        self.write("set_aside_owed", vec![Expect::StillOwed(id)], ops).await?;
+        Ok(())
+    }
+
+    /// Forgets a page of answers that expired, or, where too many are remembered, of those that expire next. Says
+    /// how many; a full page may not be the last.
+    pub async fn forget(&self, now: Timestamp) -> Result<usize, LedgerError> {
+        let crowded = self.backend.depths().await?.answers > limits::ANSWERS_REMEMBERED;
+        let until = if crowded { Timestamp::END } else { now };
+        let keys = self.backend.expired_answers(until, limits::ANSWERS_FORGOTTEN_AT_ONCE).await?;
+        let count = keys.len();
+        if !keys.is_empty() {
+            // A question that was answered anew since the keys were read keeps its answer.
+            let expect = keys.iter().map(|key| Expect::NoAnswer(*key, until)).collect();
+            self.write("forget", expect, keys.into_iter().map(Op::Forget).collect()).await?;
+        }
+        Ok(count)
+    }
+
+    /// The position in the homeserver's stream.
+    pub async fn cursor(&self) -> Result<Option<SyncToken>, LedgerError> {
+        Ok(self.backend.cursor().await?)
+    }
+
+    /// A page of the inbox after a place, oldest first.
+    pub async fn inbox(&self, after: Option<InboxSeq>, limit: usize) -> Result<Vec<InboxRow>, LedgerError> {
+        Ok(self.backend.inbox(after, limit).await?)
+    }
+
+    /// What is remembered under a key and has not expired.
+    pub async fn remembered(&self, key: AnswerKey, now: Timestamp) -> Result<Option<Answer>, LedgerError> {
+        Ok(self.backend.answer(key).await?.filter(|answer| answer.expires_at > now))
+    }
+
+    /// A page of the outbox after a place, oldest first.
+    pub async fn owed(
+        &self,
+        after: Option<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<Durable<OwedRow>>, LedgerError> {
+        Ok(self.backend.owed(after, limit).await?.into_iter().map(Durable).collect())
+    }
+
+    /// What was set aside, newest first.
+    pub async fn set_aside(&self, limit: usize) -> Result<Vec<SetAside>, LedgerError> {
+        Ok(self.backend.set_aside(limit).await?)
+    }
+
+    /// How much waits.
+    pub async fn depths(&self) -> Result<Depths, LedgerError> {
+        Ok(self.backend.depths().await?)
+    }
+
+    async fn write(
+        &self,
+        name: &'static str,
+        expect: Vec<Expect>,
+        ops: Vec<Op>,
+    ) -> Result<Vec<OwedId>, LedgerError> {
+        Ok(self.backend.apply(Batch { name, expect, ops }).await?)
+    }
+}

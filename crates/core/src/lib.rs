@@ -1,0 +1,15 @@
+//! The core of a delivery service: what it is asked, what it decides, what it remembers and what it owes.
+//!
+//! Nothing in here performs I/O, reads a clock or draws randomness, and nothing knows Matrix. A back end stores what
+//! the [`ledger::Ledger`] gives it in one atomic, durable write; only then does a [`ledger::Durable`] exist, and only a
+//! `Durable` is ever acted on.
+
+pub mod auth;
+pub mod batch;
+pub mod ids;
+pub mod ledger;
+pub mod limits;
+pub mod rate;
+pub mod records;
+pub mod rejection;
+pub mod time;

@@ -1,0 +1,151 @@
+//! `m.mls.rejected`: the service's answer to a message that it refuses.
+//!
+//! Beside the code it carries what the client needs to do better, and how the client finds the message it is about: its
+//! own `txn_id`, the hash of the MLS bytes, or, where there were none, the hash of the content.
+
+use serde_json::{Map, Value, json};
+
+use maypole_core::rejection::{Rejection, Unsupported};
+use maypole_mls::envelope::MLS_10;
+
+use crate::bytes::encode;
+use crate::message::Message;
+
+/// The content of an `m.mls.rejected`.
+///
+/// ```
+/// use maypole_room::{message::Message, rejected};
+///
+/// let message = Message::read(br#"{"device_id": "ALICE1", "txn_id": "t1", "message": "!"}"#);
+/// let rejection = message.asked.clone().unwrap_err();
+/// let content = rejected::content(&message, &rejection);
+/// assert_eq!(content["errcode"], "M_BAD_JSON");
+/// assert_eq!(content["field"], "message");
+/// assert_eq!(content["txn_id"], "t1");
+/// ```
+pub fn content(message: &Message, rejection: &Rejection) -> Value {
+    let mut content = about(message);
+    let code = rejection.code();
+    let facts = code.facts();
+    content.insert("errcode".into(), facts.errcode.into());
+    content.insert("error".into(), rejection.to_string().into());
+    content.insert("advice".into(), facts.advice.into());
+    for (key, value) in particulars(rejection) {
+        content.insert(key.into(), value);
+    }
+    Value::Object(content)
+}
+
+/// What tells the client which of its messages this is about.
+fn about(message: &Message) -> Map<String, Value> {
+    let mut content = Map::new();
+    if let Some(group) = &message.group {
+        content.insert("group_id".into(), encode(group.as_bytes()).into());
+        let room =
+            std::str::from_utf8(group.as_bytes()).ok().filter(|text| ruma::RoomId::parse(text).is_ok());
+        if let Some(room) = room {
+            content.insert("room_id".into(), room.into());
+        }
+    }
+    if let Some(txn_id) = &message.txn_id {
+        content.insert("txn_id".into(), txn_id.as_str().into());
+    }
+    match &message.message_hash {
+        Some(hash) => content.insert("message_hash".into(), encode(hash.as_bytes()).into()),
+        None => content.insert("content_hash".into(), encode(message.content_hash.as_bytes()).into()),
+    };
+    content
+}
+
+/// What the client needs to do better.
+fn particulars(rejection: &Rejection) -> Vec<(&'static str, Value)> {
+    match rejection {
+        Rejection::BadJson { field, .. } => vec![("field", json!(field))],
+        Rejection::Malformed { offset, .. } => vec![("offset", json!(offset))],
+        Rejection::TooLarge { limit_bytes, .. } => vec![("limit_bytes", json!(limit_bytes))],
+        Rejection::LimitExceeded { retry_after } => {
+            vec![("retry_after_ms", json!(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX)))]
+        }
+        Rejection::Unsupported(unsupported) => vec![("supported", supported(*unsupported))],
+        Rejection::TxnReused | Rejection::UnknownGroup => Vec::new(),
+    }
+}
+
+/// What is supported instead.
+fn supported(unsupported: Unsupported) -> Value {
+    match unsupported {
+        Unsupported::ProtocolVersion(_) => json!({"protocol_versions": [MLS_10]}),
+        Unsupported::WireFormat(_) | Unsupported::ApplicationMessage => {
+            json!({"wire_formats": ["mls_public_message", "mls_private_message", "mls_group_info"]})
+        }
+        Unsupported::Epoch => json!({"epochs_below": maypole_core::limits::EPOCH_END}),
+        Unsupported::Blob => json!({"bytes": ["base64"]}),
+        Unsupported::Registration => json!({"ciphersuites": []}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use maypole_core::ids::Sha256;
+
+    use super::*;
+
+    fn rejected(content: &Value, rejection: &Rejection) -> Value {
+        super::content(&Message::read(content.to_string().as_bytes()), rejection)
+    }
+
+    /// A PrivateMessage for a group named like a room, in epoch 5, holding a commit.
+    fn commit_for(group: &[u8]) -> String {
+        let length = u8::try_from(group.len()).unwrap();
+        encode(&[&[0, 1, 0, 2, length], group, &[0, 0, 0, 0, 0, 0, 0, 5, 3, 0, 1, 0xaa, 1, 0xbb]].concat())
+    }
+
+    #[test]
+    fn an_unknown_group_is_named() {
+        let message = commit_for(b"!room:a.org");
+        let content = json!({"device_id": "D", "txn_id": "t", "message": message});
+        let rejected = rejected(&content, &Rejection::UnknownGroup);
+        assert_eq!(rejected["room_id"], "!room:a.org");
+        assert_eq!(rejected["group_id"], encode(b"!room:a.org"));
+        assert_eq!(rejected["errcode"], "M_MLS_UNKNOWN_GROUP");
+        assert!(rejected.get("content_hash").is_none());
+    }
+
+    #[test]
+    fn a_group_that_is_no_room_has_no_room_id() {
+        let content = json!({"device_id": "D", "message": commit_for(b"\xff\x00")});
+        assert!(rejected(&content, &Rejection::UnknownGroup).get("room_id").is_none());
+    }
+
+    #[test]
+    fn without_a_message_the_content_hash_identifies_it() {
+        let content = json!({"device_id": "D"});
+        let parsed = Message::read(content.to_string().as_bytes());
+        let rejected = rejected(&content, &parsed.asked.unwrap_err());
+        assert_eq!(rejected["content_hash"], encode(Sha256::of(br#"{"device_id":"D"}"#).as_bytes()));
+        assert!(rejected.get("message_hash").is_none());
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        let all = [
+            (Rejection::BadJson { field: "message", problem: "is missing" }, "field"),
+            (Rejection::Malformed { offset: 3, problem: "the epoch is cut short" }, "offset"),
+            (Rejection::TooLarge { what: "the blob", limit_bytes: 5 }, "limit_bytes"),
+            (Rejection::LimitExceeded { retry_after: Duration::from_millis(70) }, "retry_after_ms"),
+            (Rejection::Unsupported(Unsupported::Registration), "supported"),
+            (Rejection::Unsupported(Unsupported::ProtocolVersion(2)), "supported"),
+            (Rejection::Unsupported(Unsupported::WireFormat(3)), "supported"),
+            (Rejection::Unsupported(Unsupported::Epoch), "supported"),
+            (Rejection::Unsupported(Unsupported::Blob), "supported"),
+            (Rejection::TxnReused, "advice"),
+            (Rejection::UnknownGroup, "advice"),
+        ];
+        for (rejection, key) in all {
+            let rejected = rejected(&json!({}), &rejection);
+            assert!(rejected.get(key).is_some() && rejected["error"].is_string(), "{rejection:?}");
+        }
+    }
+}

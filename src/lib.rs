@@ -1,3 +1,22 @@
 //! Maypole: an MLS (RFC 9420) Delivery Service for Matrix.
 //!
-//! So far the workspace, its dependencies and its tests' surroundings: a private Synapse that starts and stops.
+//! The service behind the binary. Each folder is one room of the house; arrows point down only: front doors
+//! ([`dialects`]) translate, [`groups`] decides, [`storage`] remembers, [`outbox`] tells.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod dialects;
+pub mod entropy;
+#[cfg(test)]
+mod generated;
+pub mod groups;
+pub mod homeserver;
+pub mod http;
+pub mod intake;
+pub mod keys;
+pub mod outbox;
+pub mod service;
+pub mod signals;
+pub mod storage;
+pub mod telemetry;

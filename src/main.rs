@@ -1,5 +1,19 @@
-//! The `maypole` binary.
+//! The `maypole` binary: parse, dispatch, return the exit code.
 
-fn main() {
-    println!("maypole {}: there is nothing to run yet", env!("CARGO_PKG_VERSION"));
+use std::io;
+use std::process::ExitCode;
+
+use maypole::cli::{self, Surroundings};
+use maypole::config;
+use maypole_core::auth::AuthToken;
+
+#[expect(clippy::disallowed_methods, reason = "this is where the one token is made")]
+fn main() -> ExitCode {
+    let mut surroundings = Surroundings {
+        token: AuthToken::make(),
+        env: config::environment_of_process(),
+        out: &mut io::stdout(),
+        err: &mut io::stderr(),
+    };
+    cli::run(std::env::args_os(), &mut surroundings).into()
 }

@@ -1,0 +1,205 @@
+//! Command lines, what they print, and how they end.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::*;
+
+#[expect(clippy::disallowed_methods, reason = "a test stands in for main")]
+fn token() -> maypole_core::auth::AuthToken {
+    maypole_core::auth::AuthToken::make()
+}
+
+struct Ran {
+    exit: Exit,
+    out: String,
+    err: String,
+}
+
+fn maypole(arguments: &[&str]) -> Ran {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut surroundings = Surroundings { token: token(), env: Vec::new(), out: &mut out, err: &mut err };
+    let exit = run(std::iter::once(&"maypole").chain(arguments), &mut surroundings);
+    Ran { exit, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn wrong_command_lines_are_refused() {
+    for wrong in [
+        &["banana"][..],
+        &[],
+        &["config"],
+        &["keys"],
+        &["keys", "backup"],
+        &["registration", "check"],
+        &["registration", "banana"],
+        &["registration", "--server-name", "http://a.org"],
+        &["registration", "--user-id", "alice"],
+        &["registration", "--url", "a.org"],
+        &["registration", "--server-name", "a.org", "--user-id", "@:a.org"],
+        &["registration", "--server-name", "a.org", "check", "x"],
+        &["version", "x"],
+    ] {
+        let ran = maypole(wrong);
+        assert_eq!(ran.exit, Exit::Usage, "{wrong:?}: {} {}", ran.out, ran.err);
+        assert!(ran.out.is_empty() && !ran.err.is_empty(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for asked in
+        [&["--help"][..], &["help"], &["config", "--help"], &["keys", "restore", "-h"], &["--version"]]
+    {
+        let ran = maypole(asked);
+        assert_eq!((ran.exit, ran.err.as_str()), (Exit::Ok, ""), "{asked:?}");
+    }
+    assert!(maypole(&["--help"]).out.contains(&Exit::help()));
+    assert_eq!(maypole(&["version"]).out, format!("maypole {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_bare_registration_is_generated() {
+    let bare = maypole(&["registration"]);
+    let named = maypole(&["registration", "generate"]);
+    assert_eq!((bare.exit, named.exit), (Exit::Ok, Exit::Ok));
+    let without_tokens = |text: &str| {
+        text.lines().filter(|line| !line.contains("_token: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(without_tokens(&bare.out), without_tokens(&named.out));
+    assert_ne!(bare.out, named.out);
+    assert!(bare.out.contains("regex: '@:.+'") && bare.out.contains("url: 'http://127.0.0.1:8668'"));
+}
+
+#[test]
+fn a_registration_says_what_it_is_told() {
+    let ran = maypole(&["registration", "--server-name", "a-b.org:8448", "--url", "http://10.0.0.1:1/"]);
+    assert!(ran.out.contains("regex: '^@:a\\-b\\.org:8448$'"), "{}", ran.out);
+    assert!(ran.out.contains("url: 'http://10.0.0.1:1'"), "{}", ran.out);
+    let ran = maypole(&["registration", "generate", "--user-id", "@mls:a.org"]);
+    assert!(ran.out.contains("regex: '^@mls:a\\.org$'"), "{}", ran.out);
+}
+
+#[test]
+fn a_registration_follows_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, out) = (folder.path().join("c.yaml"), folder.path().join("registration.yaml"));
+    fs::write(&config, crate::config::example().replace("#public_url:", "public_url: https://mls.a.org"))
+        .unwrap();
+    let arguments = ["registration", "--config", text(&config), "--out", text(&out)];
+    let ran = maypole(&arguments);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Ok, ""));
+    let written = fs::read_to_string(&out).unwrap();
+    assert!(written.contains("'^@:a\\.org$'") && written.contains("'https://mls.a.org'"), "{written}");
+    assert!(!ran.out.contains("_token"), "{}", ran.out);
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let again = maypole(&arguments);
+    assert_eq!(again.exit, Exit::Failed, "{}", again.err);
+    assert_eq!(fs::read_to_string(&out).unwrap(), written);
+
+    let check = maypole(&["registration", "check", text(&out), "--config", text(&config)]);
+    assert_eq!((check.exit, check.out.as_str()), (Exit::Ok, "ok (errors: 0, warnings: 0)\n"));
+    let config_check = maypole(&["config", "check", text(&config)]);
+    assert_eq!(config_check.exit, Exit::Ok, "{}", config_check.err);
+    assert!(config_check.out.starts_with("ok\n"), "{}", config_check.out);
+
+    fs::write(&config, "banana: 1\n").unwrap();
+    assert_eq!(maypole(&["registration", "--config", text(&config)]).exit, Exit::Configuration);
+}
+
+#[test]
+fn a_check_says_everything_and_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("registration.yaml");
+    let good = maypole(&["registration"]).out;
+    fs::write(&file, good.replace("org.matrix.msc3202: true", "")).unwrap();
+    let warned = maypole(&["registration", "check", text(&file)]);
+    assert_eq!(warned.exit, Exit::Ok);
+    assert!(
+        warned.out.contains("registration.yaml: warning: org.matrix.msc3202: is missing"),
+        "{}",
+        warned.out
+    );
+    assert!(warned.out.ends_with("ok (errors: 0, warnings: 1)\n"), "{}", warned.out);
+
+    let tokens: Vec<&str> =
+        good.lines().filter_map(|line| line.split_once("_token: ")).map(|pair| pair.1).collect();
+    fs::write(&file, good.replace(tokens[1], tokens[0]).replace("_mls_ds", "''")).unwrap();
+    let refused = maypole(&["registration", "check", text(&file)]);
+    assert_eq!(refused.exit, Exit::Configuration);
+    assert!(refused.out.contains("error: hs_token: ") && refused.out.contains("error: sender_localpart: "));
+    assert!(!tokens.iter().any(|token| refused.out.contains(token)), "{}", refused.out);
+
+    let none = maypole(&["registration", "check", text(&folder.path().join("none"))]);
+    assert_eq!(none.exit, Exit::Configuration);
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    fs::write(&file, crate::config::example().replace("url:", "ulr:")).unwrap();
+    let ran = maypole(&["config", "check", text(&file)]);
+    assert_eq!(ran.exit, Exit::Configuration);
+    assert!(
+        ran.err.contains("c.yaml: homeserver.ulr: there is no such key; `url` was probably meant"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("homeserver.url: is missing"), "{}", ran.err);
+    let ran = maypole(&["config", "check", text(&folder.path().join("none.yaml"))]);
+    assert!(ran.exit == Exit::Configuration && ran.err.contains("there is no such file"), "{}", ran.err);
+}
+
+#[test]
+fn keys_go_and_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, backup) = (folder.path().join("c.yaml"), folder.path().join("backup"));
+    fs::write(&config, crate::config::example()).unwrap();
+    let keys = |command| maypole(&["keys", command, text(&backup), "--config", text(&config)]);
+
+    let none = keys("backup");
+    assert!(none.exit == Exit::Keys && none.err.contains("keys are missing"), "{}", none.err);
+    assert_eq!(keys("restore").exit, Exit::Keys);
+    crate::keys::Keys::open_or_create(&folder.path().join("data/keys"), false).unwrap();
+    assert_eq!(keys("backup").exit, Exit::Ok);
+    assert_eq!(keys("backup").exit, Exit::Keys);
+    let same = keys("restore");
+    assert!(same.exit == Exit::Ok && same.out.contains("nothing was changed"), "{}", same.out);
+    fs::remove_dir_all(folder.path().join("data")).unwrap();
+    assert_eq!(keys("restore").exit, Exit::Ok);
+    crate::keys::Keys::open_or_create(&folder.path().join("data/keys"), true).unwrap();
+}
+
+/// A reader that has gone, as `maypole config example | head -1` leaves it.
+struct ClosedPipe;
+
+impl Write for ClosedPipe {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let mut err = Vec::new();
+    let mut surroundings =
+        Surroundings { token: token(), env: Vec::new(), out: &mut ClosedPipe, err: &mut err };
+    assert_eq!(run(["maypole", "config", "example"], &mut surroundings), Exit::Ok);
+    assert!(err.is_empty());
+}

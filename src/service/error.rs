@@ -1,0 +1,68 @@
+//! Why the service did not start, or ended by itself.
+
+use maypole_core::ids::UserId;
+use maypole_core::ledger::LedgerError;
+
+use crate::homeserver::{CallError, SettingsError};
+use crate::http::auth::EmptyToken;
+use crate::http::listener::BindError;
+use crate::keys::KeysError;
+use crate::storage::sled::OpenError;
+use crate::telemetry::exposition::MetricsError;
+use crate::telemetry::logs::LogError;
+
+/// Why the service is not running.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Logging cannot start.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Metrics cannot start.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store cannot be used.
+    #[error("the store cannot be used: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The store is another service's.
+    #[error(
+        "the store belongs to {owner}, and this service is {user}: each needs a store of its own (`store.path`)"
+    )]
+    OtherOwner {
+        /// Whose store it is.
+        owner: UserId,
+        /// Who asks for it.
+        user: UserId,
+    },
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A token or name of the configuration cannot be used.
+    #[error("{key} {reason}")]
+    Setting {
+        /// Which.
+        key: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The homeserver's settings cannot be used.
+    #[error(transparent)]
+    Homeserver(#[from] SettingsError),
+    /// The homeserver's token cannot be used.
+    #[error(transparent)]
+    Token(#[from] EmptyToken),
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The homeserver does not accept the service.
+    #[error(transparent)]
+    NotAccepted(CallError),
+    /// A second order to stop came while the service was draining.
+    #[error("stopped hard: what was under way is repeated after the next start")]
+    StoppedHard,
+    /// The drain took too long.
+    #[error("the drain took too long; what was under way is repeated after the next start")]
+    DrainTooLong,
+}

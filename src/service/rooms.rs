@@ -1,0 +1,274 @@
+//! The rooms of the house, opened and connected.
+
+use std::sync::{Arc, OnceLock};
+
+use maypole_core::auth::AuthToken;
+use maypole_core::ids::UserId;
+use maypole_core::ledger::{Ledger, LedgerError};
+use maypole_core::limits;
+use maypole_room::names::Prefix;
+use ruma::OwnedUserId;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::attach::attach;
+use super::error::ServiceError;
+use crate::clock;
+use crate::config::{Config, EventPrefix};
+use crate::dialects::matrix::describe::SelfDescription;
+use crate::dialects::matrix::invites::Invites;
+use crate::groups::Worker;
+use crate::homeserver::{AccessToken, Bounds, Homeserver, ServiceDevice, Settings};
+use crate::http::auth::HomeserverToken;
+use crate::http::bounds::HttpLimits;
+use crate::http::listener::Listener;
+use crate::http::{HttpSettings, operations, routes};
+use crate::intake::{SyncIntake, Transactions};
+use crate::keys::Keys;
+use crate::outbox::Outbox;
+use crate::storage::sled::{Health, Store};
+use crate::telemetry::exposition::Exposition;
+use crate::telemetry::labels::{Condition, Door};
+use crate::telemetry::readiness::Readiness;
+use crate::telemetry::record;
+
+/// Everything that is open while the service runs.
+pub(super) struct Rooms {
+    store: Store,
+    ledger: Arc<Ledger<Store>>,
+    homeserver: Homeserver,
+    token: AuthToken,
+    user: UserId,
+    matrix_user: OwnedUserId,
+    readiness: Readiness,
+    exposition: Exposition,
+    description: SelfDescription,
+    device: Arc<OnceLock<ServiceDevice>>,
+    homeserver_token: HomeserverToken,
+    doors: Vec<(Door, Listener)>,
+    wakes: Wakes,
+    stops: Stops,
+}
+
+/// Who wakes whom.
+#[derive(Clone, Default)]
+struct Wakes {
+    inbox: Arc<Notify>,
+    outbox: Arc<Notify>,
+    homeserver_is_there: Arc<Notify>,
+}
+
+/// What ends first, next, and last.
+#[derive(Clone, Default)]
+pub(super) struct Stops {
+    /// Intake and listeners; cancelled by the order to stop.
+    pub(super) intake: CancellationToken,
+    worker: CancellationToken,
+    outbox: CancellationToken,
+}
+
+impl Rooms {
+    /// Opens everything, listeners last.
+    pub(super) async fn open(
+        config: &Config,
+        token: AuthToken,
+        exposition: Exposition,
+    ) -> Result<Self, ServiceError> {
+        let matrix_user = config.homeserver.user_id.clone();
+        let user = UserId::parse(matrix_user.as_str()).ok_or(LedgerError::Unavailable("no user".into()))?;
+        let homeserver = Homeserver::new(settings(config)?, token)?;
+        let homeserver_token = HomeserverToken::new(config.appservice.hs_token.expose())?;
+        let (store, ledger, keys) = open_store(config, &user).await?;
+        let device = Arc::new(OnceLock::new());
+        let prefix = prefix(config.protocol.event_prefix);
+        let description = SelfDescription::new(user.as_str(), prefix, &keys, device.clone());
+        let mut doors = vec![(Door::Matrix, Listener::bind(Door::Matrix, &config.listener.address)?)];
+        if let Some(address) = config.operations.address {
+            doors.push((Door::Operations, Listener::bind(Door::Operations, &[address])?));
+        }
+        Ok(Self {
+            store,
+            ledger,
+            homeserver,
+            token,
+            user,
+            matrix_user,
+            readiness: Readiness::default(),
+            exposition,
+            description,
+            device,
+            homeserver_token,
+            doors,
+            wakes: Wakes::default(),
+            stops: Stops::default(),
+        })
+    }
+
+    /// What stops the service.
+    pub(super) fn stops(&self) -> Stops {
+        self.stops.clone()
+    }
+
+    /// Works until told to stop, or until the homeserver turns out not to accept the service.
+    pub(super) async fn work(mut self) -> Result<(), ServiceError> {
+        let beside = TaskTracker::new();
+        let stop = self.stops.intake.clone();
+        for (door, listener) in std::mem::take(&mut self.doors) {
+            beside.spawn(listener.serve(self.router(door), HttpLimits::default(), stop.clone()));
+        }
+        beside.spawn(watch_store(self.store.clone(), self.readiness.clone(), stop.clone()));
+        beside.spawn(self.exposition.clone().keep(stop.clone()));
+        beside.spawn(forget(self.ledger.clone(), stop.clone()));
+        beside.spawn(observe(self.ledger.clone(), stop.clone()));
+        let probe = match stop.run_until_cancelled(attach(&self.homeserver, &self.readiness)).await {
+            None => None,
+            Some(attached) => Some(attached?),
+        };
+        if let Some(probe) = probe {
+            // It is set here alone, and once.
+            let _ = self.device.set(probe.device.clone());
+            self.pass_on(probe.device).await;
+        }
+        beside.close();
+        beside.wait().await;
+        self.store.close().await;
+        Ok(())
+    }
+
+    /// Takes in, answers and sends; each ends only after what feeds it has ended.
+    async fn pass_on(&self, device: ServiceDevice) {
+        let (ledger, homeserver, wakes) = (&self.ledger, &self.homeserver, &self.wakes);
+        let intake = SyncIntake::new(
+            ledger.clone(),
+            homeserver.clone(),
+            device,
+            self.readiness.clone(),
+            wakes.inbox.clone(),
+            wakes.homeserver_is_there.clone(),
+        );
+        let invites = Invites::new(ledger.clone(), homeserver.clone(), self.matrix_user.clone());
+        let worker = Worker::new(ledger.clone(), invites, wakes.inbox.clone(), wakes.outbox.clone());
+        let outbox = Outbox::new(ledger.clone(), homeserver.clone(), wakes.outbox.clone());
+        let stops = &self.stops;
+        tokio::join!(
+            async {
+                intake.run(stops.intake.clone()).await;
+                stops.worker.cancel();
+            },
+            async {
+                worker.run(stops.worker.clone()).await;
+                stops.outbox.cancel();
+            },
+            outbox.run(stops.outbox.clone()),
+        );
+    }
+
+    fn router(&self, door: Door) -> axum::Router {
+        match door {
+            Door::Operations => operations::router(self.readiness.clone(), self.exposition.clone()),
+            Door::Matrix => {
+                let transactions = Transactions::new(
+                    self.ledger.clone(),
+                    self.token,
+                    self.user.clone(),
+                    self.wakes.inbox.clone(),
+                    self.wakes.homeserver_is_there.clone(),
+                );
+                let settings = HttpSettings {
+                    homeserver_token: self.homeserver_token,
+                    our_user: self.user.clone(),
+                    limits: HttpLimits::default(),
+                };
+                routes::router(settings, self.token, transactions, self.description.clone())
+            }
+        }
+    }
+}
+
+/// Opens the store, then the keys, then takes the store into possession. A store that has an owner has groups that rest
+/// on its keys: then none are made.
+async fn open_store(
+    config: &Config,
+    user: &UserId,
+) -> Result<(Store, Arc<Ledger<Store>>, Keys), ServiceError> {
+    let (folder, keys_folder) = (config.store.path.join("sled"), config.keys.path.clone());
+    let store = blocking(move || Store::open(&folder)).await??;
+    let ledger = Arc::new(Ledger::new(store.clone()));
+    let owner = ledger.owner().await?;
+    if let Some(owner) = owner.clone().filter(|owner| owner != user) {
+        return Err(ServiceError::OtherOwner { owner, user: user.clone() });
+    }
+    let keys = blocking(move || Keys::open_or_create(&keys_folder, owner.is_some())).await??;
+    ledger.bind(user).await?;
+    Ok((store, ledger, keys))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ServiceError::Ledger(LedgerError::Unavailable(error.to_string())))
+}
+
+fn settings(config: &Config) -> Result<Settings, ServiceError> {
+    let as_token = AccessToken::parse(config.appservice.as_token.expose())
+        .ok_or(ServiceError::Setting { key: "as_token", reason: "cannot stand in an HTTP header" })?;
+    Ok(Settings {
+        url: config.homeserver.url.to_string(),
+        as_token,
+        user_id: config.homeserver.user_id.to_string(),
+        appservice_id: config.appservice.id.clone(),
+        bounds: Bounds::default(),
+    })
+}
+
+fn prefix(prefix: EventPrefix) -> Prefix {
+    match prefix {
+        EventPrefix::Stable => Prefix::Stable,
+        EventPrefix::Unstable => Prefix::Unstable,
+    }
+}
+
+/// Says whether the store can be used, whenever that changes.
+async fn watch_store(store: Store, readiness: Readiness, stop: CancellationToken) {
+    let mut health = store.health();
+    loop {
+        let stands = match &*health.borrow_and_update() {
+            Health::Ready => Ok(()),
+            Health::Unavailable(reason) => Err(reason.clone()),
+            Health::Closed => Err("it was closed".to_owned()),
+        };
+        readiness.set(Condition::Store, stands);
+        match stop.run_until_cancelled(health.changed()).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => return,
+        }
+    }
+}
+
+/// Forgets answers that nobody may ask for any more, page after page until there are none.
+async fn forget(ledger: Arc<Ledger<Store>>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(limits::FORGET_EVERY)).await.is_some() {
+        loop {
+            match ledger.forget(clock::now()).await {
+                Ok(limits::ANSWERS_FORGOTTEN_AT_ONCE) if !stop.is_cancelled() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "expired answers cannot be forgotten; trying again later");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Shows how much waits.
+async fn observe(ledger: Arc<Ledger<Store>>, stop: CancellationToken) {
+    loop {
+        if let Ok(depths) = ledger.depths().await {
+            record::depths(depths);
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(limits::METRICS_UPKEEP)).await.is_none() {
+            return;
+        }
+    }
+}

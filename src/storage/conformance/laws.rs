@@ -1,0 +1,317 @@
+//! The laws.
+
+use std::sync::Arc;
+
+use maypole_core::batch::{Backend, BackendError, Batch, Expect, Op};
+use maypole_core::ids::{InboxSeq, OwedId};
+use maypole_core::limits;
+use maypole_core::time::Timestamp;
+use proptest::prelude::*;
+
+use super::Place;
+use super::model::Model;
+use super::samples::{answer, aside, batch, key, message, owed, owed_to_many, token, transaction, user};
+
+/// Every law that needs no random cases. Each gets a place of its own.
+pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
+    an_empty_store_is_empty(&place()).await;
+    a_conflict_names_what_does_not_hold_and_changes_nothing(&place()).await;
+    numbers_are_never_given_out_twice(&place()).await;
+    every_size_comes_back_whole(&place()).await;
+    an_expired_answer_is_replaced_with_its_expiry(&place()).await;
+    push_transactions_are_bounded(&place()).await;
+    rows_set_aside_are_bounded(&place()).await;
+    a_large_batch_is_one_batch(&place()).await;
+    of_many_at_once_one_wins(&place()).await;
+}
+
+async fn an_empty_store_is_empty(place: &impl Place) {
+    let store = place.open().await;
+    compare(&store, &Model::default()).await;
+    assert!(store.inbox(Some(InboxSeq::new(u64::MAX)), 10).await.unwrap().is_empty());
+    assert!(store.owed(None, 0).await.unwrap().is_empty());
+    place.close(store).await;
+}
+
+async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Place) {
+    let store = place.open().await;
+    let now = Timestamp::from_millis(10);
+    let setup = vec![
+        Op::Bind(user("_mls_ds")),
+        Op::MoveCursor(token("s1")),
+        Op::Remember(key(1), answer(1, 10, 11)),
+        Op::NoteTransaction(transaction(1)),
+    ];
+    store.apply(batch(vec![Expect::Unbound, Expect::Cursor(None)], setup)).await.unwrap();
+    let broken = [
+        Expect::Unbound,
+        Expect::Cursor(None),
+        Expect::Cursor(Some(token("s2"))),
+        Expect::InInbox(InboxSeq::new(0)),
+        Expect::NoAnswer(key(1), now),
+        Expect::NewTransaction(transaction(1)),
+        Expect::StillOwed(OwedId::new(0)),
+    ];
+    let before = store.depths().await.unwrap();
+    for expect in broken {
+        let held = Expect::Cursor(Some(token("s1")));
+        let ops = vec![Op::Receive(message(1, 10)), Op::Owe(owed(1, 9_000)), Op::MoveCursor(token("s3"))];
+        match store.apply(batch(vec![held, expect.clone()], ops)).await {
+            Err(BackendError::Conflict(found)) => assert_eq!(*found, expect),
+            other => panic!("{expect:?} gave {other:?}"),
+        }
+        assert_eq!(store.depths().await.unwrap(), before);
+        assert_eq!(store.cursor().await.unwrap(), Some(token("s1")));
+    }
+    // The same name with another body is another transaction.
+    let other =
+        vec![Expect::NewTransaction(transaction(0)), Expect::NoAnswer(key(1), Timestamp::from_millis(11))];
+    assert!(store.apply(batch(other, Vec::new())).await.unwrap().is_empty());
+    place.close(store).await;
+}
+
+async fn numbers_are_never_given_out_twice(place: &impl Place) {
+    let mut next = (0, 0);
+    for round in 0..3 {
+        let store = place.open().await;
+        let ops = vec![Op::Owe(owed(round, 10)), Op::Receive(message(round, 10)), Op::Owe(owed(round, 20))];
+        let ids = store.apply(batch(Vec::new(), ops)).await.unwrap();
+        assert_eq!(ids, [OwedId::new(next.1), OwedId::new(next.1 + 1)]);
+        let row = store.inbox(None, 10).await.unwrap()[0].seq;
+        assert_eq!(row, InboxSeq::new(next.0));
+        let gone = vec![Op::Settle(ids[0]), Op::Settle(ids[1]), Op::Leave(row)];
+        store.apply(batch(vec![Expect::InInbox(row), Expect::StillOwed(ids[1])], gone)).await.unwrap();
+        assert_eq!(store.depths().await.unwrap().owed, 0);
+        place.close(store).await;
+        next = (next.0 + 1, next.1 + 2);
+    }
+}
+
+async fn every_size_comes_back_whole(place: &impl Place) {
+    let sizes = [0, 1, 100, 3_800, 3_900, 3_950, 4_000, 4_050, 4_096, 4_200, 60_000, 1_000_000];
+    let mut model = Model::default();
+    let store = place.open().await;
+    for (seed, size) in (1_u64..).zip(sizes) {
+        // Alike on purpose: one bulk file may serve them all.
+        let ops = vec![
+            Op::Receive(message(seed, size)),
+            Op::Owe(owed(seed, size)),
+            Op::Owe(owed(seed, size)),
+            Op::Remember(key(seed), answer(seed, size, 100 + seed)),
+            Op::SetAside(aside(seed, size)),
+            Op::Owe(owed_to_many(seed, size / 100)),
+            Op::MoveCursor(token(&"s".repeat(size.clamp(1, 4_096)))),
+        ];
+        model.apply(batch(Vec::new(), ops.clone())).unwrap();
+        store.apply(batch(Vec::new(), ops)).await.unwrap();
+        // One of the two goes: what they share stays.
+        let ops = vec![Op::Settle(OwedId::new(3 * (seed - 1)))];
+        model.apply(batch(Vec::new(), ops.clone())).unwrap();
+        store.apply(batch(Vec::new(), ops)).await.unwrap();
+    }
+    compare(&store, &model).await;
+    place.close(store).await;
+    let store = place.open().await;
+    compare(&store, &model).await;
+    place.close(store).await;
+}
+
+async fn an_expired_answer_is_replaced_with_its_expiry(place: &impl Place) {
+    let store = place.open().await;
+    let at = Timestamp::from_millis;
+    let remember = |expires_at| vec![Op::Remember(key(1), answer(expires_at, 5_000, expires_at))];
+    store.apply(batch(vec![Expect::NoAnswer(key(1), at(0))], remember(10))).await.unwrap();
+    assert_eq!(store.expired_answers(at(9), 10).await.unwrap(), []);
+    assert_eq!(store.expired_answers(at(10), 10).await.unwrap(), [key(1)]);
+    assert_eq!(store.expired_answers(at(10), 0).await.unwrap(), []);
+    assert!(store.apply(batch(vec![Expect::NoAnswer(key(1), at(9))], remember(20))).await.is_err());
+    store.apply(batch(vec![Expect::NoAnswer(key(1), at(10))], remember(20))).await.unwrap();
+    assert_eq!(store.expired_answers(at(19), 10).await.unwrap(), []);
+    assert_eq!(store.expired_answers(at(20), 10).await.unwrap(), [key(1)]);
+    assert_eq!(store.answer(key(1)).await.unwrap(), Some(answer(20, 5_000, 20)));
+    assert_eq!(store.depths().await.unwrap().answers, 1);
+    store.apply(batch(Vec::new(), vec![Op::Forget(key(1)), Op::Forget(key(2))])).await.unwrap();
+    assert_eq!(store.expired_answers(at(u64::MAX), 10).await.unwrap(), []);
+    assert_eq!(store.depths().await.unwrap().answers, 0);
+    place.close(store).await;
+}
+
+async fn push_transactions_are_bounded(place: &impl Place) {
+    let store = place.open().await;
+    let count = limits::PUSH_TRANSACTIONS_REMEMBERED as u64;
+    let ops = (0..=count).map(|number| Op::NoteTransaction(transaction(number))).collect();
+    store.apply(batch(Vec::new(), ops)).await.unwrap();
+    place.close(store).await;
+    let store = place.open().await;
+    let new = |number| batch(vec![Expect::NewTransaction(transaction(number))], Vec::new());
+    assert!(store.apply(new(0)).await.is_ok(), "the oldest is forgotten");
+    assert!(store.apply(new(1)).await.is_err(), "the next is not");
+    assert!(store.apply(new(count)).await.is_err());
+    place.close(store).await;
+}
+
+async fn rows_set_aside_are_bounded(place: &impl Place) {
+    let store = place.open().await;
+    let count = limits::SET_ASIDE_ROWS as u64;
+    for first in (0..count).step_by(1_000) {
+        let ops = (first..first + 1_000).map(|seed| Op::SetAside(aside(seed, 10))).collect();
+        store.apply(batch(Vec::new(), ops)).await.unwrap();
+    }
+    store.apply(batch(Vec::new(), vec![Op::SetAside(aside(count, 5_000))])).await.unwrap();
+    assert_eq!(store.depths().await.unwrap().set_aside, count);
+    let rows = store.set_aside(usize::MAX).await.unwrap();
+    assert_eq!(rows.first(), Some(&aside(count, 5_000)));
+    assert_eq!(rows.last(), Some(&aside(1, 10)));
+    place.close(store).await;
+}
+
+async fn a_large_batch_is_one_batch(place: &impl Place) {
+    let store = place.open().await;
+    let mut model = Model::default();
+    let mut ops: Vec<Op> = (0..1_000).map(|seed| Op::Receive(message(seed, 1_000))).collect();
+    ops.extend((0..500).map(|seed| Op::Remember(key(seed), answer(seed, 500, seed))));
+    ops.push(Op::MoveCursor(token("s1")));
+    let received = batch(vec![Expect::Cursor(None)], ops);
+    assert!(model.apply(received.clone()).is_ok());
+    store.apply(received.clone()).await.unwrap();
+    compare(&store, &model).await;
+    match store.apply(received).await {
+        Err(BackendError::Conflict(_)) => {}
+        other => panic!("received twice: {other:?}"),
+    }
+    let all = store.expired_answers(Timestamp::from_millis(u64::MAX), 500).await.unwrap();
+    assert_eq!(all.len(), 500);
+    let forget = batch(Vec::new(), all.into_iter().map(Op::Forget).collect());
+    assert!(model.apply(forget.clone()).is_ok());
+    store.apply(forget).await.unwrap();
+    place.close(store).await;
+    let store = place.open().await;
+    compare(&store, &model).await;
+    place.close(store).await;
+}
+
+async fn of_many_at_once_one_wins(place: &impl Place) {
+    let store = Arc::new(place.open().await);
+    for round in 0..20 {
+        let from = (round > 0).then(|| token(&format!("round {round}")));
+        let tasks: Vec<_> = (0..16)
+            .map(|_| {
+                let (store, from) = (Arc::clone(&store), from.clone());
+                let to = token(&format!("round {}", round + 1));
+                tokio::spawn(async move {
+                    let ops = vec![Op::MoveCursor(to), Op::Receive(message(round, 5_000))];
+                    store.apply(batch(vec![Expect::Cursor(from)], ops)).await.is_ok()
+                })
+            })
+            .collect();
+        let mut winners = 0;
+        for task in tasks {
+            winners += usize::from(task.await.unwrap());
+        }
+        assert_eq!(winners, 1, "round {round}");
+    }
+    assert_eq!(store.depths().await.unwrap().inbox, 20);
+    place.close(Arc::into_inner(store).unwrap()).await;
+}
+
+/// Random batches, with right and wrong expectations, and the store opened again now and then: as the model has it.
+pub(crate) fn agrees_with_the_model<P: Place>(cases: u32, place: impl Fn() -> P) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(steps in prop::collection::vec(step(), 1..40))| {
+        runtime.block_on(follow(&place(), steps));
+    });
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Apply(Batch),
+    Reopen,
+}
+
+async fn follow(place: &impl Place, steps: Vec<Step>) {
+    let mut store = place.open().await;
+    let mut model = Model::default();
+    for (number, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Reopen => {
+                place.close(store).await;
+                store = place.open().await;
+                compare(&store, &model).await;
+            }
+            Step::Apply(batch) => {
+                let expected = model.apply(batch.clone());
+                match (store.apply(batch).await, expected) {
+                    (Ok(ids), Ok(expected)) => assert_eq!(ids, expected, "step {number}"),
+                    (Err(BackendError::Conflict(found)), Err(expected)) => {
+                        assert_eq!(*found, expected, "step {number}");
+                    }
+                    (found, expected) => panic!("step {number}: {found:?}, but {expected:?}"),
+                }
+                assert_eq!(store.depths().await.unwrap(), model.depths(), "step {number}");
+            }
+        }
+    }
+    compare(&store, &model).await;
+    place.close(store).await;
+}
+
+async fn compare(store: &impl Backend, model: &Model) {
+    assert_eq!(store.owner().await.unwrap(), model.owner());
+    assert_eq!(store.cursor().await.unwrap(), model.cursor());
+    assert_eq!(store.depths().await.unwrap(), model.depths());
+    for (after, limit) in [(None, 1_000), (None, 2), (Some(0), 1_000), (Some(3), 1), (Some(9_999), 5)] {
+        let (row, id) = (after.map(InboxSeq::new), after.map(OwedId::new));
+        assert_eq!(store.inbox(row, limit).await.unwrap(), model.inbox(row, limit));
+        assert_eq!(store.owed(id, limit).await.unwrap(), model.owed(id, limit));
+        assert_eq!(store.set_aside(limit).await.unwrap(), model.set_aside(limit));
+    }
+    for number in 0..8 {
+        assert_eq!(store.answer(key(number)).await.unwrap(), model.answer(key(number)));
+    }
+    for (before, limit) in [(0, 100), (5, 100), (u64::MAX, 3), (u64::MAX, 1_000)] {
+        let before = Timestamp::from_millis(before);
+        assert_eq!(store.expired_answers(before, limit).await.unwrap(), model.expired_answers(before, limit));
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let apply = (prop::collection::vec(expect(), 0..3), prop::collection::vec(op(), 0..6))
+        .prop_map(|(expect, ops)| Step::Apply(batch(expect, ops)));
+    prop_oneof![12 => apply, 1 => Just(Step::Reopen)]
+}
+
+fn expect() -> impl Strategy<Value = Expect> {
+    prop_oneof![
+        1 => Just(Expect::Unbound),
+        2 => cursor().prop_map(Expect::Cursor),
+        4 => (0_u64..12).prop_map(|row| Expect::InInbox(InboxSeq::new(row))),
+        4 => (0_u64..12).prop_map(|row| Expect::StillOwed(OwedId::new(row))),
+        4 => (0_u64..6, 0_u64..10).prop_map(|(number, now)| Expect::NoAnswer(key(number), Timestamp::from_millis(now))),
+        2 => (0_u64..6).prop_map(|number| Expect::NewTransaction(transaction(number))),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let shape = || (0_u64..6, size());
+    prop_oneof![
+        1 => Just(Op::Bind(user("_mls_ds"))),
+        2 => cursor().prop_filter_map("a position", |cursor| cursor.map(Op::MoveCursor)),
+        6 => shape().prop_map(|(seed, size)| Op::Receive(message(seed, size))),
+        4 => (0_u64..12).prop_map(|row| Op::Leave(InboxSeq::new(row))),
+        5 => (shape(), 0_u64..10).prop_map(|((seed, size), at)| Op::Remember(key(seed), answer(seed, size, at))),
+        2 => (0_u64..6).prop_map(|number| Op::Forget(key(number))),
+        6 => shape().prop_map(|(seed, size)| Op::Owe(owed(seed, size))),
+        4 => (0_u64..12).prop_map(|row| Op::Settle(OwedId::new(row))),
+        2 => (0_u64..6).prop_map(|number| Op::NoteTransaction(transaction(number))),
+        2 => shape().prop_map(|(seed, size)| Op::SetAside(aside(seed, size))),
+    ]
+}
+
+fn cursor() -> impl Strategy<Value = Option<maypole_core::ids::SyncToken>> {
+    prop_oneof![Just(None), Just(Some(token("s1"))), Just(Some(token("s2")))]
+}
+
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0), 0_usize..500, 3_700_usize..4_200, Just(20_000)]
+}

@@ -1,0 +1,95 @@
+//! Records to store.
+
+use maypole_core::auth::{AuthToken, Authenticated};
+use maypole_core::batch::{Batch, Expect, Op};
+use maypole_core::ids::{DeviceId, Lane, PushTxnId, RoomId, Sha256, SyncToken, UserId};
+use maypole_core::records::{
+    Answer, AnswerKey, Delivery, InboxItem, Incoming, Owed, PushTransaction, Recipient, SetAside,
+    SetAsideKind,
+};
+use maypole_core::time::Timestamp;
+
+pub(crate) fn user(name: &str) -> UserId {
+    UserId::parse(format!("@{name}:a.org")).unwrap()
+}
+
+pub(crate) fn token(text: &str) -> SyncToken {
+    SyncToken::parse(text).unwrap()
+}
+
+/// Bytes that differ with the seed, and compress badly.
+pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[0]
+        })
+        .collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are their own authority")]
+pub(crate) fn message(seed: u64, length: usize) -> InboxItem {
+    let caller = Authenticated::by(AuthToken::make(), user("alice"));
+    let kind = "m.mls.message".to_owned();
+    let message = if seed % 5 == 4 {
+        Incoming::Invite { room: RoomId::parse("!room:b.org").unwrap(), state: bytes(seed, length) }
+    } else {
+        Incoming::ToDevice { kind, content: bytes(seed, length) }
+    };
+    InboxItem::new(caller, Timestamp::from_millis(seed), message)
+}
+
+pub(crate) fn delivery(seed: u64, length: usize) -> Delivery {
+    let device = seed.is_multiple_of(2).then(|| DeviceId::parse("PHONE").unwrap());
+    let recipients = vec![Recipient { user: user("bob"), device }];
+    Delivery::ToDevice { kind: "m.mls.rejected".to_owned(), content: bytes(seed, length), recipients }
+}
+
+pub(crate) fn owed(seed: u64, length: usize) -> Owed {
+    let lane = Lane::of_user(&user("bob"));
+    Owed { lane, delivery: delivery(seed, length), owed_at: Timestamp::from_millis(seed) }
+}
+
+/// An owed message to so many devices that the list alone is large.
+pub(crate) fn owed_to_many(seed: u64, recipients: usize) -> Owed {
+    let recipients = (0..recipients)
+        .map(|number| Recipient { user: user(&format!("bob{number}")), device: DeviceId::parse("LAPTOP") })
+        .collect();
+    let delivery =
+        Delivery::ToDevice { kind: "m.mls.commit".to_owned(), content: bytes(seed, 300), recipients };
+    Owed { delivery, ..owed(seed, 0) }
+}
+
+pub(crate) fn answer(seed: u64, length: usize, expires_at: u64) -> Answer {
+    Answer {
+        question: Sha256::of(&seed.to_le_bytes()),
+        reply: delivery(seed, length),
+        lane: Lane::of_user(&user("bob")),
+        expires_at: Timestamp::from_millis(expires_at),
+    }
+}
+
+pub(crate) fn key(number: u64) -> AnswerKey {
+    AnswerKey(Sha256::of(&number.to_be_bytes()))
+}
+
+pub(crate) fn transaction(number: u64) -> PushTransaction {
+    let id = PushTxnId::parse(format!("t{}", number / 2)).unwrap();
+    PushTransaction { id, body: Sha256::of(&(number % 2).to_le_bytes()) }
+}
+
+pub(crate) fn aside(seed: u64, length: usize) -> SetAside {
+    let what = match seed % 3 {
+        0 => SetAsideKind::Event(bytes(seed, length)),
+        1 => SetAsideKind::Inbox(message(seed, length)),
+        _ => SetAsideKind::Owed(owed(seed, length)),
+    };
+    SetAside { at: Timestamp::from_millis(seed), reason: format!("reason {seed}"), what }
+}
+
+pub(crate) fn batch(expect: Vec<Expect>, ops: Vec<Op>) -> Batch {
+    Batch { name: "test", expect, ops }
+}

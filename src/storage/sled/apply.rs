@@ -1,0 +1,230 @@
+//! How a batch is judged and carried out.
+//!
+//! Expectations are held against the log as the batches before left it, then the operations become one atomic write.
+
+use maypole_core::batch::{BackendError, Expect, Op};
+use maypole_core::ids::{InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::limits;
+use maypole_core::records::{Answer, AnswerKey, PushTransaction};
+use maypole_core::time::Timestamp;
+
+use super::engine::{self, Changes, Engine, Loaded, take_number};
+use super::keys::{self, Kind};
+use super::log::Failure;
+use super::record::{BulkFile, Damage, Packed};
+
+/// An operation whose record is in its stored form: packed by whoever asks, so that the writer need not.
+#[derive(Debug)]
+pub(super) enum PackedOp {
+    Single(Kind, Packed),
+    Receive(Packed),
+    Leave(InboxSeq),
+    Remember(AnswerKey, Timestamp, Packed),
+    Forget(AnswerKey),
+    Owe(Packed),
+    Settle(OwedId),
+    NoteTransaction(PushTransaction, Packed),
+    SetAside(Packed),
+}
+
+impl PackedOp {
+    pub(super) fn of(op: Op) -> Result<Self, Damage> {
+        Ok(match op {
+            Op::Bind(owner) => Self::Single(Kind::Owner, Packed::of(owner)?),
+            Op::MoveCursor(cursor) => Self::Single(Kind::Cursor, Packed::of(cursor)?),
+            Op::Receive(item) => Self::Receive(Packed::of(item)?),
+            Op::Leave(row) => Self::Leave(row),
+            Op::Remember(key, answer) => Self::Remember(key, answer.expires_at, Packed::of(answer)?),
+            Op::Forget(key) => Self::Forget(key),
+            Op::Owe(owed) => Self::Owe(Packed::of(owed)?),
+            Op::Settle(row) => Self::Settle(row),
+            Op::NoteTransaction(transaction) => {
+                Self::NoteTransaction(transaction.clone(), Packed::of(transaction)?)
+            }
+            Op::SetAside(aside) => Self::SetAside(Packed::of(aside)?),
+        })
+    }
+
+    /// Takes out what must be on the disk before the record is.
+    pub(super) fn take_bulk(&mut self) -> Option<BulkFile> {
+        match self {
+            Self::Single(_, packed)
+            | Self::Receive(packed)
+            | Self::Remember(_, _, packed)
+            | Self::Owe(packed)
+            | Self::NoteTransaction(_, packed)
+            | Self::SetAside(packed) => packed.bulk.take(),
+            Self::Leave(_) | Self::Forget(_) | Self::Settle(_) => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Applies a batch if everything holds that it expects.
+    pub(super) fn apply(
+        &mut self,
+        expect: Vec<Expect>,
+        ops: Vec<PackedOp>,
+    ) -> Result<Result<Vec<OwedId>, BackendError>, Failure> {
+        for expectation in expect {
+            match self.holds(&expectation)? {
+                Ok(true) => {}
+                Ok(false) => return Ok(Err(BackendError::Conflict(Box::new(expectation)))),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        let mut changes = Changes::new();
+        let mut owed = Vec::new();
+        let counters = self.next;
+        for op in ops {
+            self.carry(op, &mut changes, &mut owed)?;
+        }
+        if self.next != counters {
+            changes.extend(engine::counters_writes(self.next));
+        }
+        if !changes.is_empty() {
+            self.commit(changes)?;
+        }
+        Ok(Ok(owed))
+    }
+
+    fn holds(&mut self, expect: &Expect) -> Result<Result<bool, BackendError>, Failure> {
+        Ok(Ok(match expect {
+            Expect::Unbound => match self.single::<UserId>(Kind::Owner)? {
+                Loaded::Whole(owner) => owner.is_none(),
+                Loaded::Damaged(damage) => return Ok(Err(damaged(Kind::Owner, b"", damage))),
+            },
+            Expect::Cursor(expected) => match self.single::<SyncToken>(Kind::Cursor)? {
+                Loaded::Whole(cursor) => cursor == *expected,
+                Loaded::Damaged(damage) => return Ok(Err(damaged(Kind::Cursor, b"", damage))),
+            },
+            Expect::InInbox(row) => self.log.contains(&keys::row(Kind::Inbox, row.get()))?,
+            Expect::StillOwed(row) => self.log.contains(&keys::row(Kind::Owed, row.get()))?,
+            Expect::NewTransaction(transaction) => !self.known.contains(transaction),
+            Expect::NoAnswer(key, now) => match self.remembered(key, Engine::peek)? {
+                Ok(answer) => answer.is_none_or(|answer| answer.expires_at <= *now),
+                Err(error) => return Ok(Err(error)),
+            },
+        }))
+    }
+
+    /// What is remembered under a key. A damaged answer is reported once and is then out of the way.
+    pub(super) fn remembered(
+        &mut self,
+        key: &AnswerKey,
+        load: impl FnOnce(&Self, Kind, &[u8], &[u8]) -> Result<Loaded<Answer>, Failure>,
+    ) -> Result<Result<Option<Answer>, BackendError>, Failure> {
+        let key = keys::answer(key);
+        let Some(value) = self.log.get(&key)? else { return Ok(Ok(None)) };
+        match load(self, Kind::Answer, &key, &value)? {
+            Loaded::Whole(answer) => Ok(Ok(Some(answer))),
+            Loaded::Damaged(damage) => {
+                self.quarantine(&key, &value, damage)?;
+                Ok(Err(damaged(Kind::Answer, &key, damage)))
+            }
+        }
+    }
+
+    fn carry(&mut self, op: PackedOp, changes: &mut Changes, owed: &mut Vec<OwedId>) -> Result<(), Failure> {
+        match op {
+            PackedOp::Single(kind, packed) => changes.extend(engine::single_writes(kind, &packed)),
+            PackedOp::Receive(packed) => {
+                let number = take_number(&mut self.next.inbox);
+                put(changes, Kind::Inbox, keys::row(Kind::Inbox, number), &packed);
+                self.depths.inbox = self.depths.inbox.saturating_add(1);
+            }
+            PackedOp::Leave(row) => {
+                if self.remove(changes, keys::row(Kind::Inbox, row.get()))? {
+                    self.depths.inbox = self.depths.inbox.saturating_sub(1);
+                }
+            }
+            PackedOp::Remember(key, expires_at, packed) => {
+                self.forget(changes, &key)?;
+                put(changes, Kind::Answer, keys::answer(&key), &packed);
+                if let Ok(empty) = Packed::of_parts(&[], Vec::new()) {
+                    put(changes, Kind::Expiry, keys::expiry(expires_at, &key), &empty);
+                }
+                self.depths.answers = self.depths.answers.saturating_add(1);
+            }
+            PackedOp::Forget(key) => self.forget(changes, &key)?,
+            PackedOp::Owe(packed) => {
+                let number = take_number(&mut self.next.owed);
+                put(changes, Kind::Owed, keys::row(Kind::Owed, number), &packed);
+                self.depths.owed = self.depths.owed.saturating_add(1);
+                owed.push(OwedId::new(number));
+            }
+            PackedOp::Settle(row) => {
+                if self.remove(changes, keys::row(Kind::Owed, row.get()))? {
+                    self.depths.owed = self.depths.owed.saturating_sub(1);
+                }
+            }
+            PackedOp::NoteTransaction(transaction, packed) => self.note(changes, transaction, &packed),
+            PackedOp::SetAside(packed) => self.set_aside(changes, &packed),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, changes: &mut Changes, transaction: PushTransaction, packed: &Packed) {
+        if !self.known.insert(transaction.clone()) {
+            return;
+        }
+        let number = take_number(&mut self.next.transaction);
+        put(changes, Kind::Transaction, keys::row(Kind::Transaction, number), packed);
+        self.transactions.insert(number, transaction);
+        while self.transactions.len() > limits::PUSH_TRANSACTIONS_REMEMBERED {
+            let Some((oldest, transaction)) = self.transactions.pop_first() else { break };
+            self.known.remove(&transaction);
+            changes.insert(keys::row(Kind::Transaction, oldest), None);
+        }
+    }
+
+    fn set_aside(&mut self, changes: &mut Changes, packed: &Packed) {
+        let number = take_number(&mut self.next.set_aside);
+        put(changes, Kind::SetAside, keys::row(Kind::SetAside, number), packed);
+        self.aside.insert(number);
+        while self.aside.len() > limits::SET_ASIDE_ROWS {
+            let Some(oldest) = self.aside.pop_first() else { break };
+            changes.insert(keys::row(Kind::SetAside, oldest), None);
+        }
+        self.depths.set_aside = u64::try_from(self.aside.len()).unwrap_or(u64::MAX);
+    }
+
+    /// Removes a key, as the batch so far leaves it; says whether it was there.
+    fn remove(&self, changes: &mut Changes, key: Vec<u8>) -> Result<bool, Failure> {
+        let there = match changes.get(&key) {
+            Some(change) => change.is_some(),
+            None => self.log.contains(&key)?,
+        };
+        if there {
+            changes.insert(key, None);
+        }
+        Ok(there)
+    }
+
+    /// Forgets an answer and its expiry row, as the batch so far leaves them.
+    fn forget(&mut self, changes: &mut Changes, answer: &AnswerKey) -> Result<(), Failure> {
+        let key = keys::answer(answer);
+        let earlier = match changes.get(&key) {
+            Some(change) => change.clone(),
+            None => self.log.get(&key)?.map(|value| value.to_vec()),
+        };
+        let Some(value) = earlier else { return Ok(()) };
+        // Of a damaged answer the expiry row stays; it is removed when its time has come.
+        if let Loaded::Whole(earlier) = self.peek::<Answer>(Kind::Answer, &key, &value)? {
+            changes.insert(keys::expiry(earlier.expires_at, answer), None);
+        }
+        changes.insert(key, None);
+        self.depths.answers = self.depths.answers.saturating_sub(1);
+        Ok(())
+    }
+}
+
+/// The error for a damaged record.
+pub(super) fn damaged(kind: Kind, key: &[u8], damage: Damage) -> BackendError {
+    BackendError::Damaged(format!("{} {}: {damage}", kind.name(), key.escape_ascii()))
+}
+
+fn put(changes: &mut Changes, kind: Kind, key: Vec<u8>, packed: &Packed) {
+    let value = packed.seal(kind, &key);
+    changes.insert(key, Some(value));
+}

@@ -1,0 +1,90 @@
+//! The forms of the stored records, and which field of each is the body.
+
+use maypole_core::ids::{SyncToken, UserId};
+use maypole_core::records::{
+    Answer, Delivery, InboxItem, Incoming, Owed, PushTransaction, SetAside, SetAsideKind,
+};
+use serde::{Deserialize, Serialize};
+
+use super::record::Stored;
+
+/// The next numbers to be given out. Kept apart from the rows, which go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counters {
+    /// The next row of the inbox.
+    pub(super) inbox: u64,
+    /// The next row of the outbox.
+    pub(super) owed: u64,
+    /// The next row set aside.
+    pub(super) set_aside: u64,
+    /// The next push transaction.
+    pub(super) transaction: u64,
+    /// The next quarantined record.
+    pub(super) quarantined: u64,
+}
+
+impl Stored for Counters {}
+impl Stored for UserId {}
+impl Stored for SyncToken {}
+impl Stored for PushTransaction {}
+
+impl Stored for InboxItem {
+    fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(incoming(&mut self.message))
+    }
+
+    fn put_body(&mut self, body: Vec<u8>) {
+        *incoming(&mut self.message) = body;
+    }
+}
+
+impl Stored for Answer {
+    fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(delivered(&mut self.reply))
+    }
+
+    fn put_body(&mut self, body: Vec<u8>) {
+        *delivered(&mut self.reply) = body;
+    }
+}
+
+impl Stored for Owed {
+    fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(delivered(&mut self.delivery))
+    }
+
+    fn put_body(&mut self, body: Vec<u8>) {
+        *delivered(&mut self.delivery) = body;
+    }
+}
+
+impl Stored for SetAside {
+    fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(aside(&mut self.what))
+    }
+
+    fn put_body(&mut self, body: Vec<u8>) {
+        *aside(&mut self.what) = body;
+    }
+}
+
+fn incoming(message: &mut Incoming) -> &mut Vec<u8> {
+    match message {
+        Incoming::ToDevice { content, .. } => content,
+        Incoming::Invite { state, .. } => state,
+    }
+}
+
+fn delivered(delivery: &mut Delivery) -> &mut Vec<u8> {
+    match delivery {
+        Delivery::ToDevice { content, .. } => content,
+    }
+}
+
+fn aside(what: &mut SetAsideKind) -> &mut Vec<u8> {
+    match what {
+        SetAsideKind::Event(bytes) => bytes,
+        SetAsideKind::Inbox(item) => incoming(&mut item.message),
+        SetAsideKind::Owed(owed) => delivered(&mut owed.delivery),
+    }
+}

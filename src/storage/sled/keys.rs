@@ -1,0 +1,178 @@
+//! Where each record lies: one tree, the kind of a record as the first byte of its key.
+//!
+//! One tree makes a batch over all kinds atomic. Numbers are big-endian, so that the order of keys is the order of rows.
+
+use maypole_core::records::AnswerKey;
+use maypole_core::time::Timestamp;
+
+/// The longest key: an expiry row.
+pub(super) const KEY_BYTES: usize = 1 + 8 + 32;
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Whose store this is; two copies.
+    Owner,
+    /// The position in the homeserver's stream; two copies.
+    Cursor,
+    /// The next numbers to give out; two copies.
+    Counters,
+    /// A row of the inbox.
+    Inbox,
+    /// A row of the outbox.
+    Owed,
+    /// An answer that is remembered.
+    Answer,
+    /// When an answer expires; the key says it all.
+    Expiry,
+    /// A push transaction that was received.
+    Transaction,
+    /// Something kept for the operator.
+    SetAside,
+    /// A damaged record, with its former key.
+    Quarantined,
+    /// A large batch that is being carried out.
+    Journal,
+}
+
+impl Kind {
+    const ALL: [Self; 11] = [
+        Self::Owner,
+        Self::Cursor,
+        Self::Counters,
+        Self::Inbox,
+        Self::Owed,
+        Self::Answer,
+        Self::Expiry,
+        Self::Transaction,
+        Self::SetAside,
+        Self::Quarantined,
+        Self::Journal,
+    ];
+
+    /// The first byte of the keys of this kind. Never changed, never used again.
+    pub(super) const fn prefix(self) -> u8 {
+        match self {
+            Self::Owner => b'o',
+            Self::Cursor => b'c',
+            Self::Counters => b'n',
+            Self::Inbox => b'i',
+            Self::Owed => b'w',
+            Self::Answer => b'a',
+            Self::Expiry => b'x',
+            Self::Transaction => b't',
+            Self::SetAside => b's',
+            Self::Quarantined => b'q',
+            Self::Journal => b'j',
+        }
+    }
+
+    /// The kind's name, in errors, logs and metrics.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Cursor => "cursor",
+            Self::Counters => "counters",
+            Self::Inbox => "inbox row",
+            Self::Owed => "outbox row",
+            Self::Answer => "answer",
+            Self::Expiry => "expiry row",
+            Self::Transaction => "push transaction",
+            Self::SetAside => "row set aside",
+            Self::Quarantined => "quarantined record",
+            Self::Journal => "journal",
+        }
+    }
+
+    /// The kind of a key, if its form is that of one.
+    pub(super) fn of_key(key: &[u8]) -> Option<Self> {
+        let (first, rest) = key.split_first()?;
+        let kind = Self::ALL.into_iter().find(|kind| kind.prefix() == *first)?;
+        let length = match kind {
+            Self::Owner | Self::Cursor | Self::Counters => 1,
+            Self::Inbox | Self::Owed | Self::Transaction | Self::SetAside | Self::Quarantined => 8,
+            Self::Answer => 32,
+            Self::Expiry => 40,
+            Self::Journal => 0,
+        };
+        (rest.len() == length).then_some(kind)
+    }
+}
+
+/// The two places of something that there is one of: a damaged copy is covered by the other.
+pub(super) fn copies(kind: Kind) -> [Vec<u8>; 2] {
+    [vec![kind.prefix(), b'1'], vec![kind.prefix(), b'2']]
+}
+
+/// The key of a numbered row.
+pub(super) fn row(kind: Kind, number: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(9);
+    key.push(kind.prefix());
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The number of a row, from its key.
+pub(super) fn number(key: &[u8]) -> Option<u64> {
+    key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
+/// The key of an answer.
+pub(super) fn answer(key: &AnswerKey) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(33);
+    bytes.push(Kind::Answer.prefix());
+    bytes.extend_from_slice(key.0.as_bytes());
+    bytes
+}
+
+/// The key of an answer's expiry row.
+pub(super) fn expiry(at: Timestamp, key: &AnswerKey) -> Vec<u8> {
+    let mut bytes = row(Kind::Expiry, at.as_millis());
+    bytes.extend_from_slice(key.0.as_bytes());
+    bytes
+}
+
+/// What an expiry row says, or the key of an answer.
+pub(super) fn answer_key(key: &[u8]) -> Option<AnswerKey> {
+    let hash = key.get(key.len().checked_sub(32)?..)?;
+    Some(AnswerKey(maypole_core::ids::Sha256::from_bytes(hash.try_into().ok()?)))
+}
+
+/// The key of the journal.
+pub(super) fn journal() -> Vec<u8> {
+    vec![Kind::Journal.prefix()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maypole_core::ids::Sha256;
+
+    #[test]
+    fn keys_say_what_they_are_and_wrong_lengths_do_not() {
+        let hash = AnswerKey(Sha256::of(b"x"));
+        for (key, kind) in [
+            (row(Kind::Inbox, 7), Kind::Inbox),
+            (row(Kind::Owed, 7), Kind::Owed),
+            (answer(&hash), Kind::Answer),
+            (expiry(Timestamp::from_millis(5), &hash), Kind::Expiry),
+            (journal(), Kind::Journal),
+        ] {
+            assert_eq!(Kind::of_key(&key), Some(kind));
+            assert!(key.len() <= KEY_BYTES);
+            let longer = [key.as_slice(), &[0]].concat();
+            assert_eq!(Kind::of_key(&longer), None);
+        }
+        assert_eq!(Kind::of_key(b""), None);
+        assert_eq!(Kind::of_key(b"z"), None);
+    }
+
+    #[test]
+    fn the_order_of_keys_is_the_order_of_rows() {
+        assert!(row(Kind::Inbox, 255) < row(Kind::Inbox, 256));
+        assert_eq!(number(&row(Kind::Inbox, 256)), Some(256));
+        let hash = AnswerKey(Sha256::of(b"x"));
+        assert_eq!(answer_key(&expiry(Timestamp::from_millis(5), &hash)), Some(hash));
+        assert_eq!(answer_key(b"short"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! What the store is asked. The writer answers between two groups of batches, so that nothing is seen that is not durable.
+
+use std::ops::ControlFlow;
+
+use maypole_core::batch::BackendError;
+use maypole_core::ids::{InboxSeq, OwedId};
+use maypole_core::records::{Answer, AnswerKey, InboxItem, InboxRow, Owed, OwedRow, SetAside};
+use maypole_core::time::Timestamp;
+
+use super::apply::damaged;
+use super::engine::{Changes, Engine, Loaded};
+use super::keys::{self, Kind};
+use super::log::Failure;
+use super::record::Stored;
+
+impl Engine {
+    /// Something that there is one of, or why it cannot be told.
+    pub(super) fn one<T: Stored>(&self, kind: Kind) -> Result<Result<Option<T>, BackendError>, Failure> {
+        Ok(match self.single(kind)? {
+            Loaded::Whole(record) => Ok(record),
+            Loaded::Damaged(damage) => Err(damaged(kind, b"", damage)),
+        })
+    }
+
+    /// Rows of the inbox after a place, oldest first.
+    pub(super) fn inbox(&mut self, after: Option<InboxSeq>, limit: usize) -> Result<Vec<InboxRow>, Failure> {
+        let rows = self.page::<InboxItem>(Kind::Inbox, after.map(InboxSeq::get), limit)?;
+        Ok(rows.into_iter().map(|(number, item)| InboxRow { seq: InboxSeq::new(number), item }).collect())
+    }
+
+    /// Rows of the outbox after a place, oldest first.
+    pub(super) fn owed(&mut self, after: Option<OwedId>, limit: usize) -> Result<Vec<OwedRow>, Failure> {
+        let rows = self.page::<Owed>(Kind::Owed, after.map(OwedId::get), limit)?;
+        Ok(rows.into_iter().map(|(number, owed)| OwedRow { id: OwedId::new(number), owed }).collect())
+    }
+
+    /// What was set aside, newest first.
+    pub(super) fn aside(&mut self, limit: usize) -> Result<Vec<SetAside>, Failure> {
+        let rows = self.log.range(&keys::row(Kind::SetAside, 0), &keys::row(Kind::SetAside, u64::MAX))?.rev();
+        let found = self.collect(Kind::SetAside, rows, limit)?;
+        Ok(found.into_iter().map(|(_, aside)| aside).collect())
+    }
+
+    /// Keys of answers that expired before a time, oldest first. An expiry row without its answer is removed.
+    pub(super) fn expired(&mut self, before: Timestamp, limit: usize) -> Result<Vec<AnswerKey>, Failure> {
+        let last = [keys::row(Kind::Expiry, before.as_millis()).as_slice(), &[u8::MAX; 32]].concat();
+        let mut expired = Vec::new();
+        let mut stray = Changes::new();
+        for row in self.log.range(&keys::row(Kind::Expiry, 0), &last)? {
+            if expired.len() >= limit {
+                break;
+            }
+            let (key, _) = row?;
+            let answer = keys::answer_key(&key);
+            let expires_at = answer.map_or(Ok(None), |answer| self.expiry_of(&answer))?;
+            match answer {
+                Some(answer) if expires_at.map(Timestamp::as_millis) == keys::number(&key) => {
+                    expired.push(answer);
+                }
+                _ => {
+                    stray.insert(key.to_vec(), None);
+                }
+            }
+        }
+        if !stray.is_empty() {
+            self.commit(stray)?;
+        }
+        Ok(expired)
+    }
+
+    /// When an answer expires, if it can be told.
+    pub(super) fn expiry_of(&self, answer: &AnswerKey) -> Result<Option<Timestamp>, Failure> {
+        let key = keys::answer(answer);
+        let Some(value) = self.log.get(&key)? else { return Ok(None) };
+        Ok(match self.peek::<Answer>(Kind::Answer, &key, &value)? {
+            Loaded::Whole(answer) => Some(answer.expires_at),
+            Loaded::Damaged(_) => None,
+        })
+    }
+
+    fn page<T: Stored>(
+        &mut self,
+        kind: Kind,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, T)>, Failure> {
+        let Some(first) = after.map_or(Some(0), |after| after.checked_add(1)) else { return Ok(Vec::new()) };
+        let rows = self.log.range(&keys::row(kind, first), &keys::row(kind, u64::MAX))?;
+        self.collect(kind, rows, limit)
+    }
+
+    fn collect<T: Stored>(
+        &mut self,
+        kind: Kind,
+        rows: impl Iterator<Item = ::sled::Result<(::sled::IVec, ::sled::IVec)>>,
+        limit: usize,
+    ) -> Result<Vec<(u64, T)>, Failure> {
+        let mut found = Vec::new();
+        if limit > 0 {
+            self.walk(kind, rows, |number, record| {
+                found.push((number, record));
+                if found.len() >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,217 @@
+//! A bit flips in each kind of record: it is found, named, moved out of the way, and the rest is served.
+
+use std::fs;
+
+use maypole_core::batch::{Backend, BackendError, Expect, Op};
+use maypole_core::ids::InboxSeq;
+use maypole_core::records::Depths;
+use maypole_core::time::Timestamp;
+
+use super::Somewhere;
+use crate::storage::conformance::samples::{
+    answer, aside, batch, key, message, owed, token, transaction, user,
+};
+use crate::storage::sled::keys::{self, Kind};
+use crate::storage::sled::{OpenError, Store};
+
+const FULL: Depths = Depths { inbox: 3, owed: 3, set_aside: 3, answers: 3 };
+
+/// Three rows of everything.
+async fn filled() -> Somewhere {
+    let place = Somewhere::new();
+    let store = Store::open(&place.path()).unwrap();
+    let mut ops = vec![Op::Bind(user("_mls_ds")), Op::MoveCursor(token("s1"))];
+    for seed in 0..3 {
+        ops.extend([
+            Op::Receive(message(seed, 9_000 + 100)),
+            Op::Owe(owed(seed, 100)),
+            Op::Remember(key(seed), answer(seed, 100, 50 + seed)),
+            Op::NoteTransaction(transaction(seed)),
+            Op::SetAside(aside(seed, 100)),
+        ]);
+    }
+    store.apply(batch(vec![], ops)).await.unwrap();
+    store.close().await;
+    place
+}
+
+/// Flips one bit of what is stored under a key.
+fn flip(place: &Somewhere, key: &[u8], byte: usize) {
+    let db = place.raw();
+    let mut value = db.get(key).unwrap().expect("there is a record to damage").to_vec();
+    let byte = byte.min(value.len() - 1);
+    value[byte] ^= 0x10;
+    db.insert(key, value).unwrap();
+    db.flush().unwrap();
+}
+
+fn quarantined(place: &Somewhere) -> usize {
+    place.raw().scan_prefix([Kind::Quarantined.prefix()]).count()
+}
+
+/// Everything is served but for what may be missing; takes the store along, so that its folder can be looked into.
+async fn serves_the_rest(store: Store, missing: Kind) {
+    let less = |kind| usize::from(kind == missing);
+    let inbox = store.inbox(None, 10).await.unwrap();
+    let owed_rows = store.owed(None, 10).await.unwrap();
+    let asides = store.set_aside(10).await.unwrap();
+    assert_eq!(inbox.len(), 3 - less(Kind::Inbox));
+    assert_eq!(owed_rows.len(), 3 - less(Kind::Owed));
+    assert_eq!(asides.len(), 3 - less(Kind::SetAside));
+    assert!(inbox.iter().all(|row| row.item == message(row.seq.get(), 9_100)));
+    assert!(owed_rows.iter().all(|row| row.owed == owed(row.id.get(), 100)));
+    let answers = [0, 1, 2].map(key);
+    let mut there = 0;
+    for (seed, key) in (0..).zip(answers) {
+        if let Some(found) = store.answer(key).await.unwrap() {
+            assert_eq!(found, answer(seed, 100, 50 + seed));
+            there += 1;
+        }
+    }
+    assert_eq!(there, 3 - less(Kind::Answer));
+    let expired = store.expired_answers(Timestamp::from_millis(1_000), 10).await.unwrap();
+    assert_eq!(expired.len(), there, "an expiry row without its answer comes up forever");
+    let depths = Depths {
+        inbox: FULL.inbox - less(Kind::Inbox) as u64,
+        owed: FULL.owed - less(Kind::Owed) as u64,
+        set_aside: FULL.set_aside - less(Kind::SetAside) as u64,
+        answers: FULL.answers - less(Kind::Answer) as u64,
+    };
+    assert_eq!(store.depths().await.unwrap(), depths);
+    let known = store.apply(batch(vec![Expect::NewTransaction(transaction(1))], vec![])).await;
+    assert_eq!(known.is_ok(), missing == Kind::Transaction);
+    assert_eq!(store.owner().await.unwrap(), Some(user("_mls_ds")));
+    assert_eq!(store.cursor().await.unwrap(), Some(token("s1")));
+    store.apply(batch(vec![], vec![Op::Receive(message(9, 10)), Op::Owe(owed(9, 10))])).await.unwrap();
+    assert!(
+        store.inbox(Some(InboxSeq::new(2)), 10).await.unwrap()[0].seq == InboxSeq::new(3),
+        "a number twice"
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn in_a_row() {
+    let one = keys::answer(&key(1));
+    let rows = [
+        (Kind::Inbox, keys::row(Kind::Inbox, 1)),
+        (Kind::Owed, keys::row(Kind::Owed, 1)),
+        (Kind::SetAside, keys::row(Kind::SetAside, 1)),
+        (Kind::Transaction, keys::row(Kind::Transaction, 1)),
+        (Kind::Answer, one),
+    ];
+    for (kind, key) in rows {
+        // Version, kind, place, checksum, payload.
+        for byte in [0, 1, 2, 5, 9, usize::MAX] {
+            let place = filled().await;
+            flip(&place, &key, byte);
+            serves_the_rest(Store::open(&place.path()).unwrap(), kind).await;
+            assert_eq!(quarantined(&place), 1, "{kind:?}, byte {byte}");
+            let raw = place.raw().scan_prefix([Kind::Quarantined.prefix()]).next().unwrap().unwrap().1;
+            assert_eq!(raw[1..=key.len()], key, "its former key is kept");
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_an_expiry_row_that_is_mended() {
+    let place = filled().await;
+    flip(&place, &keys::expiry(Timestamp::from_millis(51), &key(1)), 4);
+    serves_the_rest(Store::open(&place.path()).unwrap(), Kind::Expiry).await;
+    assert_eq!(quarantined(&place), 0);
+}
+
+#[tokio::test]
+async fn in_one_of_two_copies() {
+    for kind in [Kind::Owner, Kind::Cursor, Kind::Counters] {
+        for copy in keys::copies(kind) {
+            let place = filled().await;
+            flip(&place, &copy, 9);
+            serves_the_rest(Store::open(&place.path()).unwrap(), Kind::Journal).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_both_copies() {
+    let place = filled().await;
+    for kind in [Kind::Owner, Kind::Cursor] {
+        keys::copies(kind).iter().for_each(|copy| flip(&place, copy, 9));
+    }
+    let store = Store::open(&place.path()).unwrap();
+    let named = |error: BackendError, name: &str| matches!(&error, BackendError::Damaged(what) if what.contains(name));
+    assert!(named(store.owner().await.unwrap_err(), "owner"));
+    assert!(named(store.cursor().await.unwrap_err(), "cursor"));
+    let moved = batch(vec![Expect::Cursor(None)], vec![Op::MoveCursor(token("s2"))]);
+    assert!(named(store.apply(moved).await.unwrap_err(), "cursor"));
+    assert!(named(store.apply(batch(vec![Expect::Unbound], vec![])).await.unwrap_err(), "owner"));
+    assert_eq!(store.inbox(None, 10).await.unwrap().len(), 3);
+    assert_eq!(store.quarantined().await.unwrap(), 0, "copies stay where they are");
+    store.close().await;
+
+    keys::copies(Kind::Counters).iter().for_each(|copy| flip(&place, copy, 9));
+    let refused = Store::open(&place.path()).unwrap_err();
+    assert!(matches!(&refused, OpenError::Damaged { what, .. } if what.contains("counters")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn in_a_bulk_file() {
+    type Harm = fn(&std::path::Path);
+    let harms: [Harm; 3] = [
+        |path| {
+            let mut bytes = fs::read(path).unwrap();
+            bytes[4_000] ^= 1;
+            fs::write(path, bytes).unwrap();
+        },
+        |path| fs::write(path, "short").unwrap(),
+        |path| fs::remove_file(path).unwrap(),
+    ];
+    for harm in harms {
+        let place = filled().await;
+        harm(&place.bulk_files()[0]);
+        // Nobody reads it at opening, and a page over the rows is not stopped by it.
+        let store = Store::open(&place.path()).unwrap();
+        assert_eq!(store.depths().await.unwrap(), FULL);
+        assert_eq!(store.inbox(None, 10).await.unwrap().len(), 2);
+        assert_eq!(store.quarantined().await.unwrap(), 1);
+        serves_the_rest(store, Kind::Inbox).await;
+        assert_eq!(quarantined(&place), 1);
+    }
+}
+
+#[tokio::test]
+async fn in_an_answer_whose_bytes_lie_beside() {
+    let place = Somewhere::new();
+    let store = Store::open(&place.path()).unwrap();
+    store.apply(batch(vec![], vec![Op::Remember(key(1), answer(1, 9_000, 50))])).await.unwrap();
+    fs::remove_file(&place.bulk_files()[0]).unwrap();
+    let damaged = store.answer(key(1)).await.unwrap_err();
+    assert!(matches!(&damaged, BackendError::Damaged(what) if what.contains("answer")), "{damaged:?}");
+    // It was reported; now the question can be answered anew.
+    assert_eq!(store.answer(key(1)).await.unwrap(), None);
+    let expect = vec![Expect::NoAnswer(key(1), Timestamp::from_millis(0))];
+    store.apply(batch(expect, vec![Op::Remember(key(1), answer(1, 9_000, 60))])).await.unwrap();
+    assert_eq!(store.answer(key(1)).await.unwrap(), Some(answer(1, 9_000, 60)), "the file was written anew");
+}
+
+#[tokio::test]
+async fn in_a_key() {
+    let place = filled().await;
+    let db = place.raw();
+    let row = keys::row(Kind::Owed, 1);
+    let value = db.remove(&row).unwrap().unwrap();
+    db.insert(keys::row(Kind::Owed, 0x101), value).unwrap();
+    db.insert(b"zebra", b"what is this?").unwrap();
+    db.flush().unwrap();
+    drop(db);
+    serves_the_rest(Store::open(&place.path()).unwrap(), Kind::Owed).await;
+    assert_eq!(quarantined(&place), 2);
+}
+
+#[tokio::test]
+async fn in_the_journal_of_a_write_that_cannot_be_finished() {
+    let place = filled().await;
+    place.raw().insert(keys::journal(), b"nonsense").unwrap();
+    let refused = Store::open(&place.path()).unwrap_err();
+    assert!(matches!(&refused, OpenError::Damaged { what, .. } if what.contains("journal")), "{refused:?}");
+}

@@ -26,6 +26,7 @@ mod suggestion;
 mod text_file;
 mod yaml;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 pub use self::appservice::Appservice;
@@ -55,22 +56,18 @@ pub const DEFAULT_FILE: &str = "maypole.yaml";
 pub struct Config {
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
-    /// The homeserver that the service belongs to.
-    pub homeserver: Homeserver,
     /// How the homeserver and the service know each other.
     pub appservice: Appservice,
-    /// Where the homeserver and clients reach the service.
-    pub listener: Listener,
-    /// Where the operator's monitoring reaches the service.
-    pub operations: Operations,
-    /// Where the service remembers.
-    pub store: Store,
-    /// Where the service's own keys live.
-    pub keys: Keys,
-    /// What is logged, and how.
-    pub log: Log,
-    /// How the protocol is spelled.
-    pub protocol: Protocol,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+impl Deref for Config {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
 }
 
 impl Config {
@@ -88,7 +85,7 @@ impl Config {
         });
         let file = reading.file().map(Path::to_path_buf);
         match (settings, appservice, reading.finish()) {
-            (Some(settings), Some(appservice), Ok(())) => Ok(settings.with(file, appservice)),
+            (Some(settings), Some(appservice), Ok(())) => Ok(Self { file, appservice, settings }),
             (_, _, Err(error)) => Err(error),
             _ => Err(ConfigError::Invalid(Vec::new())),
         }
@@ -147,11 +144,6 @@ impl Settings {
             log: log?,
             protocol: protocol?,
         })
-    }
-
-    fn with(self, file: Option<PathBuf>, appservice: Appservice) -> Config {
-        let Self { homeserver, listener, operations, store, keys, log, protocol } = self;
-        Config { file, homeserver, appservice, listener, operations, store, keys, log, protocol }
     }
 }
 

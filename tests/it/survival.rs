@@ -9,6 +9,7 @@ use maypole_testkit::Refused;
 use maypole_testkit::service::{House, SERVER_NAME};
 use maypole_testkit::user::User;
 use maypole_testkit::wait::eventually;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::answers::binary;
@@ -149,5 +150,30 @@ async fn what_is_sent_while_the_service_is_away_is_answered_when_it_is_back() {
     while answers.len() < 130 {
         note(&mut answers, &alice.next_to_device(BOUND, |_| true).await.unwrap());
     }
+    house.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_somebody_deleted_is_made_again() {
+    let house = House::start(binary()).await.unwrap();
+    let alice = house.synapse.register("alice", "ALICE1").await.unwrap();
+    let registration = std::fs::read_to_string(house.service.registration()).unwrap();
+    let token = registration.lines().find_map(|line| line.strip_prefix("as_token: ")).unwrap();
+    let path = format!("/_matrix/client/v3/delete_devices?user_id=%40%3A{SERVER_NAME}");
+    let deleted = alice.with_token(token).request(Method::POST, &path, Some(&json!({"devices": [""]}))).await;
+    deleted.unwrap();
+    // What is sent to a device that is not there vanishes, so each look sends another message.
+    let mut n = 0;
+    eventually(BOUND, "the service to have a device again", || {
+        n += 1;
+        let alice = &alice;
+        async move {
+            send_until_taken(alice, n).await;
+            Ok((!alice.all_to_device().await?.is_empty()).then_some(()))
+        }
+    })
+    .await
+    .unwrap();
+    assert!(house.service.log().contains("was made again"), "{}", house.service.log());
     house.stop().await.unwrap();
 }

@@ -35,6 +35,13 @@ where
     }
 }
 
+/// The seconds since 1970, for what must be told the time.
+#[expect(clippy::disallowed_methods, reason = "the one place of the testkit that reads the clock")]
+pub fn unix_seconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
 /// How long something takes, for what is measured and reported.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);

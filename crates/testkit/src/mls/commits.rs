@@ -1,9 +1,11 @@
 //! Commits, proposals and application messages of a member.
 
 use anyhow::{Context as _, Result, ensure};
-use openmls::prelude::{LeafNodeIndex, LeafNodeParameters, MlsMessageOut, OpenMlsProvider as _};
+use openmls::prelude::{
+    LeafNodeIndex, LeafNodeParameters, MlsMessageOut, NewSignerBundle, OpenMlsProvider as _,
+};
 
-use super::{Member, NO_GROUP, reading};
+use super::{Member, NO_GROUP, Terms, credential_with_key, new_signer, reading};
 
 /// What a commit does besides carrying the proposals that wait for one. Nothing at all makes it an update of the
 /// committer's own keys.
@@ -17,6 +19,10 @@ pub struct Change<'a> {
     pub aad: &'a [u8],
     /// Renews the committer's keys also where the proposals do not ask for it.
     pub path: bool,
+    /// Gives the committer another signature key, which asks for a path.
+    pub new_key: bool,
+    /// What the group's context says from now on.
+    pub terms: Option<&'a Terms>,
 }
 
 /// A commit and what goes with it, made and not yet merged.
@@ -37,19 +43,33 @@ impl Member {
     pub fn commit(&mut self, change: &Change<'_>) -> Result<Commit> {
         let adds = change.add.iter().map(|bytes| reading::key_package(&self.provider, bytes));
         let adds = adds.collect::<Result<Vec<_>>>()?;
+        let next_signer = change.new_key.then(|| new_signer(self.suite)).transpose()?;
         let group = self.group.as_mut().context(NO_GROUP)?;
         ensure!(group.pending_commit().is_none(), "a commit waits already: merge or discard it");
         group.set_aad(change.aad.to_vec());
-        let bundle = group
+        let mut builder = group
             .commit_builder()
             .propose_adds(adds)
             .propose_removals(change.remove.iter().copied().map(LeafNodeIndex::new))
-            .force_self_update(change.path)
+            .force_self_update(change.path);
+        if let Some(terms) = change.terms {
+            builder = builder.propose_group_context_extensions(terms.to_openmls()?)?;
+        }
+        let builder = builder
             .load_psks(self.provider.storage())?
             .create_group_info(true)
-            .use_ratchet_tree_extension(false)
-            .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)?
-            .stage_commit(&self.provider)?;
+            .use_ratchet_tree_extension(false);
+        let (rand, crypto) = (self.provider.rand(), self.provider.crypto());
+        let built = match &next_signer {
+            None => builder.build(rand, crypto, &self.signer, |_| true)?,
+            Some(signer) => {
+                let credential_with_key = credential_with_key(&self.credential.credential, signer);
+                let next = NewSignerBundle { signer, credential_with_key };
+                builder.build_with_new_signer(rand, crypto, &self.signer, next, |_| true)?
+            }
+        };
+        let bundle = built.stage_commit(&self.provider)?;
+        self.next_signers.extend(next_signer);
         let before = group.export_ratchet_tree();
         let staged = group.pending_commit().context("a staged commit is pending")?;
         let after = staged.export_ratchet_tree(self.provider.crypto(), before)?;
@@ -76,7 +96,21 @@ impl Member {
     pub fn merge(&mut self) -> Result<()> {
         let group = self.group.as_mut().context(NO_GROUP)?;
         ensure!(group.pending_commit().is_some(), "no commit waits");
-        Ok(group.merge_pending_commit(&self.provider)?)
+        group.merge_pending_commit(&self.provider)?;
+        self.settle_signer();
+        Ok(())
+    }
+
+    /// Signs, in a new epoch, with the key that its leaf holds there.
+    pub(super) fn settle_signer(&mut self) {
+        let leaf = self.group.as_ref().and_then(|group| group.own_leaf_node());
+        let key = leaf.map(|leaf| leaf.signature_key().as_slice().to_vec());
+        for signer in std::mem::take(&mut self.next_signers) {
+            if key.as_deref() == Some(signer.public()) {
+                self.credential = credential_with_key(&self.credential.credential, &signer);
+                self.signer = signer;
+            }
+        }
     }
 
     /// The waiting commit was refused.
@@ -104,6 +138,26 @@ impl Member {
         let group = self.group.as_mut().context(NO_GROUP)?;
         let parameters = LeafNodeParameters::default();
         Ok(group.propose_self_update(&self.provider, &self.signer, parameters)?.0.to_bytes()?)
+    }
+
+    /// Proposes an Update of one's own leaf that brings another signature key.
+    pub fn propose_update_with_new_key(&mut self) -> Result<Vec<u8>> {
+        let signer = new_signer(self.suite)?;
+        let credential_with_key = credential_with_key(&self.credential.credential, &signer);
+        let next = NewSignerBundle { signer: &signer, credential_with_key };
+        let group = self.group.as_mut().context(NO_GROUP)?;
+        let parameters = LeafNodeParameters::default();
+        let (message, _) =
+            group.propose_self_update_with_new_signer(&self.provider, &self.signer, next, parameters)?;
+        self.next_signers.push(signer);
+        Ok(message.to_bytes()?)
+    }
+
+    /// Proposes what the group's context shall say.
+    pub fn propose_terms(&mut self, terms: &Terms) -> Result<Vec<u8>> {
+        let group = self.group.as_mut().context(NO_GROUP)?;
+        let extensions = terms.to_openmls()?;
+        Ok(group.propose_group_context_extensions(&self.provider, extensions, &self.signer)?.0.to_bytes()?)
     }
 
     /// Proposes a SelfRemove, which is public however the group is framed.

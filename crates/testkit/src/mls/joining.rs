@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use openmls::prelude::{
     LeafNodeParameters, MlsGroup, MlsMessageBodyIn, OpenMlsProvider as _, ProcessedMessageContent,
-    ProtocolMessage, StagedWelcome,
+    ProtocolMessage, StagedCommit, StagedWelcome,
 };
 
-use super::{Commit, Framing, Member, NO_GROUP, capabilities, join_config, reading};
+use super::{Commit, Framing, Member, NO_GROUP, join_config, reading};
 
 /// What a member makes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,16 +44,32 @@ impl Member {
         ratchet_tree: Option<&[u8]>,
         aad: &[u8],
     ) -> Result<Commit> {
+        self.join_by_commit_of(group_info, ratchet_tree, aad, &[])
+    }
+
+    /// The same, and the commit refers to the SelfRemoves among `proposals`; others no external commit may carry.
+    pub fn join_by_commit_of(
+        &mut self,
+        group_info: &[u8],
+        ratchet_tree: Option<&[u8]>,
+        aad: &[u8],
+        proposals: &[Vec<u8>],
+    ) -> Result<Commit> {
         let MlsMessageBodyIn::GroupInfo(group_info) = reading::message(group_info)? else {
             bail!("not a GroupInfo")
         };
+        let proposals = proposals.iter().map(|proposal| match reading::message(proposal)? {
+            MlsMessageBodyIn::PublicMessage(proposal) => Ok(proposal),
+            _ => bail!("not a PublicMessage"),
+        });
         let mut builder = MlsGroup::external_commit_builder()
             .with_config(join_config(Framing::Public))
-            .with_aad(aad.to_vec());
+            .with_aad(aad.to_vec())
+            .with_proposals(proposals.collect::<Result<_>>()?);
         if let Some(tree) = ratchet_tree {
             builder = builder.with_ratchet_tree(reading::tree(tree)?);
         }
-        let leaf = LeafNodeParameters::builder().with_capabilities(capabilities()).build();
+        let leaf = LeafNodeParameters::builder().with_capabilities(self.capabilities.clone()).build();
         let (group, bundle) = builder
             .build_group(&self.provider, group_info, self.credential.clone())?
             .leaf_node_parameters(leaf)
@@ -69,6 +85,15 @@ impl Member {
 
     /// Processes a message of the group: enters a commit's epoch, keeps a proposal, reads a text.
     pub fn hear(&mut self, message: &[u8]) -> Result<Heard> {
+        self.hear_and_look(message, |_| ())
+    }
+
+    /// The same, with a look at another's commit before it is merged.
+    pub(super) fn hear_and_look(
+        &mut self,
+        message: &[u8],
+        look: impl FnOnce(&StagedCommit),
+    ) -> Result<Heard> {
         let protocol_message: ProtocolMessage = match reading::message(message)? {
             MlsMessageBodyIn::PublicMessage(message) => message.into(),
             MlsMessageBodyIn::PrivateMessage(message) => message.into(),
@@ -83,11 +108,13 @@ impl Member {
                 Ok(Heard::Proposal)
             }
             ProcessedMessageContent::StagedCommitMessage(staged) => {
+                look(&staged);
                 group.merge_staged_commit(&self.provider, *staged)?;
+                self.settle_signer();
                 Ok(Heard::Commit)
             }
             ProcessedMessageContent::OwnPendingCommit => {
-                group.merge_pending_commit(&self.provider)?;
+                self.merge()?;
                 Ok(Heard::Commit)
             }
             ProcessedMessageContent::OwnPrivateMessage => Ok(Heard::Own),

@@ -4,14 +4,16 @@
 //! `optional<Node> ratchet_tree<V>` (§12.4.3.3). A [`Member`] is one device in at most one group.
 
 mod commits;
+pub mod history;
 mod joining;
 mod outsiders;
 mod reading;
+mod terms;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use openmls::prelude::{
-    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extension, ExtensionType, Extensions,
-    GroupId, KeyPackage, MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MIXED_PLAINTEXT_WIRE_FORMAT_POLICY, MlsGroup,
+    BasicCredential, Capabilities, Ciphersuite, Credential, CredentialWithKey, ExtensionType, GroupId,
+    KeyPackage, MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MIXED_PLAINTEXT_WIRE_FORMAT_POLICY, MlsGroup,
     MlsGroupJoinConfig, MlsMessageOut, OpenMlsCrypto as _, OpenMlsProvider as _, ProposalType,
     WireFormatPolicy,
 };
@@ -22,6 +24,7 @@ pub use commits::{Change, Commit};
 pub use joining::Heard;
 pub use outsiders::{ExternalSender, Outsider};
 pub use reading::{Read, read};
+pub use terms::Terms;
 
 /// The ciphersuites of which the provider makes messages: 1, 2 and 3 of RFC 9420 §17.1.
 pub const SUITES: [u16; 3] = [1, 2, 3];
@@ -54,7 +57,10 @@ pub struct Member {
     provider: OpenMlsRustCrypto,
     suite: Ciphersuite,
     signer: SignatureKeyPair,
+    /// Signature keys of commits and Updates that wait, of which the next epoch may bring one.
+    next_signers: Vec<SignatureKeyPair>,
     credential: CredentialWithKey,
+    capabilities: Capabilities,
     group: Option<MlsGroup>,
 }
 
@@ -74,13 +80,27 @@ impl Member {
     pub fn new(identity: &str, suite: u16) -> Result<Self> {
         let provider = OpenMlsRustCrypto::default();
         let suite = supported(&provider, suite)?;
-        let signer = SignatureKeyPair::new(suite.signature_algorithm())
-            .map_err(|error| anyhow!("no signature key: {error:?}"))?;
-        let credential = CredentialWithKey {
-            credential: BasicCredential::new(identity.as_bytes().to_vec()).into(),
-            signature_key: signer.to_public_vec().into(),
-        };
-        Ok(Self { provider, suite, signer, credential, group: None })
+        let signer = new_signer(suite)?;
+        let credential = BasicCredential::new(identity.as_bytes().to_vec()).into();
+        let credential = credential_with_key(&credential, &signer);
+        let capabilities = capabilities(&[], &[]);
+        Ok(Self { provider, suite, signer, next_signers: Vec::new(), credential, capabilities, group: None })
+    }
+
+    /// Lists further extension and proposal types in the leaves that this device makes from now on.
+    #[must_use]
+    pub fn capable_of(mut self, extensions: &[u16], proposals: &[u16]) -> Self {
+        self.capabilities = capabilities(extensions, proposals);
+        self
+    }
+
+    /// Loses its group, but not its keys: it may come back by [`Member::join_by_commit`].
+    pub fn forget_group(&mut self) -> Result<()> {
+        self.next_signers.clear();
+        if let Some(mut group) = self.group.take() {
+            group.delete(self.provider.storage())?;
+        }
+        Ok(())
     }
 
     /// The public signature key, as the device would publish it.
@@ -99,7 +119,7 @@ impl Member {
     }
 
     fn build_key_package(&self, last_resort: bool) -> Result<Vec<u8>> {
-        let mut builder = KeyPackage::builder().leaf_node_capabilities(capabilities());
+        let mut builder = KeyPackage::builder().leaf_node_capabilities(self.capabilities.clone());
         if last_resort {
             builder = builder.mark_as_last_resort();
         }
@@ -110,14 +130,14 @@ impl Member {
     /// Makes a group with a given ID, at epoch 0, whose `external_senders` are those given.
     pub fn create_group(&mut self, group_id: &[u8], external_senders: &[ExternalSender]) -> Result<()> {
         ensure!(self.group.is_none(), "this member has a group already");
-        let senders = external_senders.iter().map(ExternalSender::to_openmls).collect();
+        let terms = Terms { external_senders: external_senders.to_vec(), ..Terms::default() };
         let group = MlsGroup::builder()
             .with_group_id(GroupId::from_slice(group_id))
             .ciphersuite(self.suite)
-            .with_capabilities(capabilities())
+            .with_capabilities(self.capabilities.clone())
             .with_wire_format_policy(wire_format(Framing::Public))
             .use_ratchet_tree_extension(false)
-            .with_group_context_extensions(Extensions::single(Extension::ExternalSenders(senders))?)
+            .with_group_context_extensions(terms.to_openmls()?)
             .build(&self.provider, &self.signer, self.credential.clone())?;
         self.group = Some(group);
         Ok(())
@@ -163,6 +183,16 @@ impl Member {
         Ok(found.map(|member| member.index.u32()))
     }
 
+    /// The tree hash of its epoch (RFC 9420 §7.8).
+    pub fn tree_hash(&self) -> Result<Vec<u8>> {
+        Ok(self.group()?.public_group().group_context().tree_hash().to_vec())
+    }
+
+    /// The confirmed transcript hash of its epoch (RFC 9420 §8.2).
+    pub fn confirmed_transcript_hash(&self) -> Result<Vec<u8>> {
+        Ok(self.group()?.public_group().group_context().confirmed_transcript_hash().to_vec())
+    }
+
     /// What two members of one epoch have in common, and nobody else has.
     pub fn epoch_authenticator(&self) -> Result<Vec<u8>> {
         Ok(self.group()?.epoch_authenticator().as_slice().to_vec())
@@ -189,13 +219,24 @@ fn supported(provider: &OpenMlsRustCrypto, suite: u16) -> Result<Ciphersuite> {
         .with_context(|| format!("no ciphersuite {suite} here"))
 }
 
-/// What every leaf lists: the suites, SelfRemove, and the mark of last-resort KeyPackages.
-fn capabilities() -> Capabilities {
+/// What every leaf lists: the suites, SelfRemove, the mark of last-resort KeyPackages, and what is given.
+fn capabilities(extensions: &[u16], proposals: &[u16]) -> Capabilities {
+    let extensions = extensions.iter().copied().map(ExtensionType::from);
+    let proposals = proposals.iter().copied().map(ProposalType::from);
     Capabilities::builder()
         .ciphersuites(SUITES.iter().filter_map(|suite| Ciphersuite::try_from(*suite).ok()).collect())
-        .extensions(vec![ExtensionType::LastResort])
-        .proposals(vec![ProposalType::SelfRemove])
+        .extensions([ExtensionType::LastResort].into_iter().chain(extensions).collect())
+        .proposals([ProposalType::SelfRemove].into_iter().chain(proposals).collect())
         .build()
+}
+
+/// A new signature key of the suite's scheme.
+fn new_signer(suite: Ciphersuite) -> Result<SignatureKeyPair> {
+    SignatureKeyPair::new(suite.signature_algorithm()).map_err(|error| anyhow!("no signature key: {error:?}"))
+}
+
+fn credential_with_key(credential: &Credential, signer: &SignatureKeyPair) -> CredentialWithKey {
+    CredentialWithKey { credential: credential.clone(), signature_key: signer.to_public_vec().into() }
 }
 
 fn wire_format(framing: Framing) -> WireFormatPolicy {

@@ -1,6 +1,6 @@
 //! Those who speak to a group from outside: an external sender, such as a delivery service, and who asks to join.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use openmls::prelude::{
     BasicCredential, Credential, ExternalProposal, GroupEpoch, GroupId, JoinProposal, LeafNodeIndex,
     SenderExtensionIndex,
@@ -8,7 +8,7 @@ use openmls::prelude::{
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::{MemoryStorage, OpenMlsRustCrypto};
 
-use super::{Member, reading, supported};
+use super::{Member, Terms, new_signer, reading, supported};
 
 /// An entry of a group's `external_senders`: an identity and a signature key, given or an [`Outsider`]'s.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +38,7 @@ impl Outsider {
     /// One with a new key of the suite's signature scheme.
     pub fn new(identity: &str, suite: u16) -> Result<Self> {
         let provider = OpenMlsRustCrypto::default();
-        let scheme = supported(&provider, suite)?.signature_algorithm();
-        let signer = SignatureKeyPair::new(scheme).map_err(|error| anyhow!("no signature key: {error:?}"))?;
+        let signer = new_signer(supported(&provider, suite)?)?;
         Ok(Self { provider, signer, identity: identity.to_owned() })
     }
 
@@ -70,6 +69,18 @@ impl Outsider {
     ) -> Result<Vec<u8>> {
         let proposal = ExternalProposal::new_add::<OpenMlsRustCrypto>(
             reading::key_package(&self.provider, key_package)?,
+            GroupId::from_slice(group_id),
+            GroupEpoch::from(epoch),
+            &self.signer,
+            SenderExtensionIndex::new(place),
+        )?;
+        Ok(proposal.to_bytes()?)
+    }
+
+    /// Proposes what the group's context shall say, as the external sender at `place` in the group's list.
+    pub fn propose_terms(&self, group_id: &[u8], epoch: u64, place: u32, terms: &Terms) -> Result<Vec<u8>> {
+        let proposal = ExternalProposal::new_group_context_extensions::<OpenMlsRustCrypto>(
+            terms.to_openmls()?,
             GroupId::from_slice(group_id),
             GroupEpoch::from(epoch),
             &self.signer,

@@ -1,5 +1,6 @@
 //! The testkit against real Synapses.
 
+mod histories;
 mod lives;
 mod members;
 mod services;

@@ -3,7 +3,10 @@
 //! What stands before the part that only members of the group can judge is read strictly; the content of a
 //! `PublicMessage` is left as the bytes that it is.
 
-use crate::reader::{Broken, Reader};
+use crate::{
+    reader::{Broken, Reader},
+    wire::GroupInfo,
+};
 
 /// The one protocol version there is: MLS 1.0.
 pub const MLS_10: u16 = 1;
@@ -77,19 +80,6 @@ pub struct Private<'a> {
     pub authenticated_data: &'a [u8],
 }
 
-/// A `GroupInfo`, its vectors unread inside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupInfo<'a> {
-    /// The group's cipher suite.
-    pub cipher_suite: u16,
-    /// The group.
-    pub group_id: &'a [u8],
-    /// Its epoch.
-    pub epoch: u64,
-    /// The leaf whose signature it bears.
-    pub signer: u32,
-}
-
 /// Why an envelope cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
@@ -150,7 +140,7 @@ fn read_public<'a>(reader: &mut Reader<'a>) -> Result<Public<'a>, Broken> {
     Ok(Public { group_id, epoch, sender, authenticated_data, content_type, content: reader.rest() })
 }
 
-fn read_sender(reader: &mut Reader<'_>) -> Result<Sender, Broken> {
+pub(crate) fn read_sender(reader: &mut Reader<'_>) -> Result<Sender, Broken> {
     let unknown = reader.broken("the sender type is not known");
     Ok(match reader.u8("the sender is missing")? {
         1 => Sender::Member(reader.u32("the sender's leaf is cut short")?),
@@ -161,7 +151,7 @@ fn read_sender(reader: &mut Reader<'_>) -> Result<Sender, Broken> {
     })
 }
 
-fn read_content_type(reader: &mut Reader<'_>) -> Result<ContentType, Broken> {
+pub(crate) fn read_content_type(reader: &mut Reader<'_>) -> Result<ContentType, Broken> {
     let unknown = reader.broken("the content type is not known");
     Ok(match reader.u8("the content type is missing")? {
         1 => ContentType::Application,
@@ -183,31 +173,13 @@ fn read_private<'a>(reader: &mut Reader<'a>) -> Result<Private<'a>, Broken> {
 }
 
 fn read_group_info<'a>(reader: &mut Reader<'a>) -> Result<GroupInfo<'a>, EnvelopeError> {
-    let version = reader.u16("the group's version is cut short")?;
+    let version = reader.clone().u16("the group's version is cut short")?;
     if version != MLS_10 {
         return Err(EnvelopeError::Version(version));
     }
-    let cipher_suite = reader.u16("the cipher suite is cut short")?;
-    let group_id = reader.opaque("the group ID is cut short")?;
-    let epoch = reader.u64("the epoch is cut short")?;
-    reader.opaque("the tree hash is cut short")?;
-    reader.opaque("the confirmed transcript hash is cut short")?;
-    read_extensions(reader)?;
-    read_extensions(reader)?;
-    reader.opaque("the confirmation tag is cut short")?;
-    let signer = reader.u32("the signer is cut short")?;
-    reader.opaque("the signature is cut short")?;
+    let info = GroupInfo::read(reader)?;
     reader.end()?;
-    Ok(GroupInfo { cipher_suite, group_id, epoch, signer })
-}
-
-fn read_extensions(reader: &mut Reader<'_>) -> Result<(), Broken> {
-    let mut extensions = reader.vector("the extensions are cut short")?;
-    while !extensions.rest().is_empty() {
-        extensions.u16("an extension's type is cut short")?;
-        extensions.opaque("an extension is cut short")?;
-    }
-    Ok(())
+    Ok(info)
 }
 
 #[cfg(test)]
@@ -226,8 +198,9 @@ mod tests {
     #[test]
     fn a_group_info_is_read_whole_and_only_whole() {
         let bytes = group_info();
-        let expected = GroupInfo { cipher_suite: 1, group_id: b"g", epoch: 0, signer: 2 };
-        assert_eq!(Envelope::read(&bytes), Ok(Envelope::GroupInfo(expected)));
+        let Ok(Envelope::GroupInfo(read)) = Envelope::read(&bytes) else { panic!("not taken") };
+        assert_eq!((read.context.suite, read.context.group_id, read.context.epoch), (1, &b"g"[..], 0));
+        assert_eq!((read.confirmation_tag, read.signer, read.signature), (&[8][..], 2, &[6][..]));
         let longer = [&bytes[..], &[0]].concat();
         let left_over = Broken { offset: bytes.len(), problem: "bytes are left over" };
         assert_eq!(Envelope::read(&longer), Err(EnvelopeError::Broken(left_over)));

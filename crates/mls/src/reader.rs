@@ -114,6 +114,31 @@ impl<'a> Reader<'a> {
         self.take(length, what)
     }
 
+    /// What was read since an earlier state of the same cursor.
+    ///
+    /// ```
+    /// use maypole_mls::reader::Reader;
+    ///
+    /// let mut reader = Reader::new(&[1, 2, 3]);
+    /// let start = reader.clone();
+    /// reader.u16("number").unwrap();
+    /// assert_eq!(reader.since(&start), [1, 2]);
+    /// ```
+    pub fn since(&self, earlier: &Self) -> &'a [u8] {
+        let length = self.offset.saturating_sub(earlier.offset);
+        earlier.rest.get(..length).unwrap_or_default()
+    }
+
+    /// An `optional<T>`'s mark: whether a value follows (§2.1.1).
+    pub fn present(&mut self, what: &'static str) -> Result<bool, Broken> {
+        let unknown = self.broken("an optional value is marked neither absent nor present");
+        match self.u8(what)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(unknown),
+        }
+    }
+
     /// The inside of a vector `<V>`, as a cursor that knows its place in the whole.
     pub fn vector(&mut self, what: &'static str) -> Result<Self, Broken> {
         let length = self.length(what)?;

@@ -80,7 +80,8 @@ fn group_infos() {
     for (suite, with_tree) in [(1, true), (2, true), (3, false)] {
         let info = alice(suite).group_info(with_tree).unwrap();
         let Ok(Envelope::GroupInfo(read)) = Envelope::read(&info) else { panic!("not a group info") };
-        assert_eq!((read.group_id, read.epoch, read.cipher_suite, read.signer), (GROUP, 0, suite, 0));
+        let context = read.context;
+        assert_eq!((context.group_id, context.epoch, context.suite, read.signer), (GROUP, 0, suite, 0));
         assert_no_prefix_is_taken(&info, usize::MAX);
         assert!(Envelope::read(&[&info[..], &[0]].concat()).is_err(), "a byte too many");
     }

@@ -180,8 +180,8 @@ fn read_envelope(bytes: &[u8]) -> Result<Asked, Rejection> {
         }
         Envelope::Private(message) => handshake(message.group_id, message.epoch),
         Envelope::GroupInfo(info) => {
-            let group = read_group_id(info.group_id)?;
-            Ok(Asked::Register { group, cipher_suite: info.cipher_suite })
+            let group = read_group_id(info.context.group_id)?;
+            Ok(Asked::Register { group, cipher_suite: info.context.suite })
         }
         Envelope::Welcome(_) => Err(Rejection::Unsupported(Unsupported::WireFormat(3))),
         Envelope::KeyPackage(_) => Err(Rejection::Unsupported(Unsupported::WireFormat(5))),

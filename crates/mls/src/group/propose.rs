@@ -1,0 +1,149 @@
+//! Proposals that arrive by themselves (RFC 9420 §12.1, §12.1.8).
+
+use super::{Delta, Group, Pending, path::Fresh};
+use crate::{
+    envelope::Sender,
+    policy::Policy,
+    refusal::{Place, Refusal, Rule},
+    rules::{Demands, ProposalContext, leaf_content},
+    tree::Moves,
+    wire::{Content, LeafNode, Proposal, PublicMessage},
+    writer::VECTOR_BYTES,
+};
+
+impl Group {
+    pub(super) fn validate_proposal(
+        &self,
+        message: &PublicMessage<'_>,
+        demands: &Demands<'_>,
+    ) -> Result<Delta, Refusal> {
+        let Content::Proposal(proposal) = &message.content else { return Err(Rule::NotHandshake.whole()) };
+        check_sender_may(proposal, message.sender, demands.policy)?;
+        let pending = Pending::read(message.authenticated, self.suite)?;
+        self.check_room_for(&pending, demands.policy)?;
+
+        let context = ProposalContext { tree: &self.tree, demands };
+        if !context.is_supported(proposal.kind(), &Moves::default()) {
+            return Err(Rule::ProposalUnsupported.at(Place::Type(proposal.kind())));
+        }
+        context.check(proposal, message.sender, Place::Whole)?;
+        self.check_alone(proposal, message.sender, demands)?;
+
+        self.verify_framing(message, self.signature_key_of(message, proposal)?)?;
+        match (proposal, message.sender) {
+            (Proposal::Add(key_package), _) => demands.verify_key_package(key_package, Place::Whole)?,
+            (Proposal::Update(leaf), Sender::Member(index)) => {
+                let content = leaf_content(leaf, self.group_id(), index);
+                if !self.suite.verifies(leaf.signature_key, &content, leaf.signature) {
+                    return Err(Rule::LeafSignature.whole());
+                }
+            }
+            _ => {}
+        }
+        Ok(Delta::of_proposal(self, pending))
+    }
+
+    /// Judges what a proposal brings against the members there are (§7.3), and an Add against those that wait: committed
+    /// together they would make each commit wrong. An Add of somebody who is a member may wait for that one's removal.
+    fn check_alone(
+        &self,
+        proposal: &Proposal<'_>,
+        sender: Sender,
+        demands: &Demands<'_>,
+    ) -> Result<(), Refusal> {
+        match (proposal, sender) {
+            (Proposal::Update(leaf), Sender::Member(index)) => {
+                Fresh::default().check_leaf(&self.tree.draft(), leaf, Some(index), Place::Whole, demands)?;
+                let mut moves = Moves::default();
+                self.tree.leaf(index).into_iter().for_each(|old| moves.replaces(&old, leaf));
+                match self.tree.census().unsupported_credential(&moves) {
+                    Some(kind) => Err(Rule::CredentialUnsupported.at(Place::Type(kind))),
+                    None => Ok(()),
+                }
+            }
+            (Proposal::Add(new), _) => {
+                let waiting =
+                    self.pending.iter().filter(|pending| pending.proposal_type() == proposal.kind());
+                for pending in waiting {
+                    if let Proposal::Add(waits) = pending.proposal(demands.policy)? {
+                        check_apart(&waits.leaf, &new.leaf, demands)?;
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the same proposal waits already, or too many do.
+    fn check_room_for(&self, new: &Pending, policy: &dyn Policy) -> Result<(), Refusal> {
+        let bounds = policy.bounds();
+        if new.authenticated().len() > bounds.proposal_bytes {
+            return Err(Rule::TooLarge.whole());
+        }
+        if self.pending.iter().any(|pending| pending.reference() == new.reference()) {
+            return Err(Rule::ProposalRepeated.whole());
+        }
+        let of_sender = self.pending.iter().filter(|pending| pending.sender() == new.sender()).count();
+        let bytes = |pending: &Pending| pending.authenticated().len();
+        let bytes = self.pending.iter().map(bytes).sum::<usize>() + bytes(new);
+        let full = self.pending.len() >= bounds.pending || bytes > bounds.pending_bytes.min(VECTOR_BYTES / 2);
+        if full || of_sender >= bounds.pending_of_sender {
+            return Err(Rule::TooManyPending.whole());
+        }
+        Ok(())
+    }
+
+    /// The key that a proposal's signature must verify with (§6.1).
+    fn signature_key_of<'a>(
+        &'a self,
+        message: &PublicMessage<'_>,
+        proposal: &'a Proposal<'_>,
+    ) -> Result<&'a [u8], Refusal> {
+        match (message.sender, proposal) {
+            (Sender::Member(leaf), _) => {
+                let member = self.tree.leaf(leaf).ok_or(Rule::SenderBlank.at(Place::Leaf(leaf)))?;
+                Ok(member.signature_key)
+            }
+            (Sender::External(place), _) => {
+                let senders = self.extensions().external_senders()?;
+                let sender = usize::try_from(place).ok().and_then(|place| senders.get(place).copied());
+                Ok(sender.ok_or(Rule::SenderUnknown.whole())?.signature_key)
+            }
+            (Sender::NewMemberProposal, Proposal::Add(key_package)) => Ok(key_package.leaf.signature_key),
+            _ => Err(Rule::SenderKind.whole()),
+        }
+    }
+}
+
+/// Judges that two leaves could be members of one group.
+fn check_apart(one: &LeafNode<'_>, other: &LeafNode<'_>, demands: &Demands<'_>) -> Result<(), Refusal> {
+    if one.signature_key == other.signature_key {
+        return Err(Rule::SignatureKeyTwice.whole());
+    }
+    if one.encryption_key == other.encryption_key {
+        return Err(Rule::EncryptionKeyTwice.whole());
+    }
+    if one.credential == other.credential && !demands.policy.may_share_identity() {
+        return Err(Rule::IdentityTwice.whole());
+    }
+    Ok(())
+}
+
+/// Whether this kind of sender may send this proposal by itself (§12.1.8).
+fn check_sender_may(proposal: &Proposal<'_>, sender: Sender, policy: &dyn Policy) -> Result<(), Refusal> {
+    use Proposal as P;
+    let allowed = match (sender, proposal) {
+        (_, P::ExternalInit(_)) => return Err(Rule::ProposalMisplaced.whole()),
+        (Sender::Member(_), _) | (Sender::NewMemberProposal, P::Add(_)) => true,
+        (
+            Sender::External(_),
+            P::Add(_) | P::Remove(_) | P::PreSharedKey(_) | P::ReInit(_) | P::GroupContextExtensions(_),
+        ) => true,
+        (Sender::External(_), P::Other { kind, .. }) => {
+            policy.declared(*kind).is_some_and(|declared| declared.external)
+        }
+        _ => false,
+    };
+    if allowed { Ok(()) } else { Err(Rule::SenderKind.whole()) }
+}

@@ -11,6 +11,13 @@ use crate::{
 /// The one protocol version there is: MLS 1.0.
 pub const MLS_10: u16 = 1;
 
+// Wire formats (§6).
+pub(crate) const PUBLIC_MESSAGE: u16 = 1;
+pub(crate) const PRIVATE_MESSAGE: u16 = 2;
+pub(crate) const WELCOME: u16 = 3;
+pub(crate) const GROUP_INFO: u16 = 4;
+pub(crate) const KEY_PACKAGE: u16 = 5;
+
 /// An `MLSMessage`, as far as its envelope goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Envelope<'a> {
@@ -114,15 +121,30 @@ impl<'a> Envelope<'a> {
             return Err(EnvelopeError::Version(version));
         }
         let envelope = match reader.u16("the wire format is missing")? {
-            1 => Self::Public(read_public(&mut reader)?),
-            2 => Self::Private(read_private(&mut reader)?),
-            3 => Self::Welcome(reader.rest()),
-            4 => Self::GroupInfo(read_group_info(&mut reader)?),
-            5 => Self::KeyPackage(reader.rest()),
+            PUBLIC_MESSAGE => Self::Public(read_public(&mut reader)?),
+            PRIVATE_MESSAGE => Self::Private(read_private(&mut reader)?),
+            WELCOME => Self::Welcome(reader.rest()),
+            GROUP_INFO => Self::GroupInfo(read_group_info(&mut reader)?),
+            KEY_PACKAGE => Self::KeyPackage(reader.rest()),
             unknown => return Err(EnvelopeError::WireFormat(unknown)),
         };
         Ok(envelope)
     }
+}
+
+/// What is in an `MLSMessage` of a wire format, or all of it where there is no such envelope.
+///
+/// A bare structure could begin like an envelope: a GroupInfo of suite 4 or a KeyPackage of suite 5; but behind the envelope
+/// stands the high byte of a version, which is 0, and there the length of a group's ID or of an init key, which is not. A
+/// Welcome of suite 1 begins like one only without a reader.
+pub(crate) fn bare(bytes: &[u8], wire_format: u16) -> Result<Reader<'_>, Broken> {
+    let mut reader = Reader::new(bytes);
+    let [high, low] = wire_format.to_be_bytes();
+    let begins = bytes.starts_with(&[0, 1, high, low]);
+    if begins && (wire_format == WELCOME || bytes.get(4) == Some(&0)) {
+        reader.u32("the envelope is cut short")?;
+    }
+    Ok(reader)
 }
 
 fn read_public<'a>(reader: &mut Reader<'a>) -> Result<Public<'a>, Broken> {

@@ -5,9 +5,8 @@ use std::{num::NonZero, thread};
 
 use super::Group;
 use crate::{
-    envelope::MLS_10,
+    envelope::{KEY_PACKAGE, MLS_10, bare},
     policy::{Policy, UnixSeconds},
-    reader::Reader,
     refusal::{Place, Refusal, Rule},
     rules::{Demands, Entry, leaf_content},
     suite::{Hash, Suite, sign_content},
@@ -161,11 +160,7 @@ pub fn check_key_package(bytes: &[u8], policy: &dyn Policy, now: UnixSeconds) ->
     if bytes.len() > policy.bounds().proposal_bytes {
         return Err(Rule::TooLarge.whole());
     }
-    let mut reader = Reader::new(bytes);
-    // A bare KeyPackage begins with its version and suite; of suite 5, its init key would be empty here.
-    if bytes.starts_with(&[0, 1, 0, 5, 0]) {
-        reader.u32("the envelope is cut short")?;
-    }
+    let mut reader = bare(bytes, KEY_PACKAGE)?;
     let key_package = KeyPackage::read(&mut reader)?;
     reader.end()?;
     if key_package.version != MLS_10 {

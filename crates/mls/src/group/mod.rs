@@ -21,7 +21,7 @@ pub use pending::Pending;
 pub use snapshot::RestoreError;
 
 use crate::{
-    envelope::Sender,
+    envelope::{MLS_10, PRIVATE_MESSAGE, PUBLIC_MESSAGE, Sender},
     policy::{Policy, UnixSeconds},
     reader::Reader,
     refusal::{Place, Refusal, Rule},
@@ -31,9 +31,6 @@ use crate::{
     wire::{Content, Extensions, GroupContext, LeafNode, PublicMessage, ReInit},
     writer::Write as _,
 };
-
-/// The wire format of a `PublicMessage` (§6).
-const PUBLIC_MESSAGE: u16 = 1;
 
 /// A group at an epoch, with the proposals that wait for the epoch's commit.
 ///
@@ -148,7 +145,7 @@ impl Group {
 
     /// Verifies the signature of a message (§6.1).
     fn verify_framing(&self, message: &PublicMessage<'_>, key: &[u8]) -> Result<(), Refusal> {
-        let head = [1u16.to_be_bytes(), PUBLIC_MESSAGE.to_be_bytes()].concat();
+        let head = [MLS_10.to_be_bytes(), PUBLIC_MESSAGE.to_be_bytes()].concat();
         let context: &[u8] = match message.sender {
             Sender::Member(_) | Sender::NewMemberCommit => &self.context,
             Sender::External(_) | Sender::NewMemberProposal => &[],
@@ -250,12 +247,12 @@ impl<'a> Member<'a> {
 fn read_message<'a>(bytes: &'a [u8], policy: &dyn Policy) -> Result<PublicMessage<'a>, Refusal> {
     let mut reader = Reader::new(bytes);
     let version = reader.u16("the protocol version is missing")?;
-    if version != crate::envelope::MLS_10 {
+    if version != MLS_10 {
         return Err(Rule::Version.at(Place::Type(version)));
     }
     match reader.u16("the wire format is missing")? {
         PUBLIC_MESSAGE => {}
-        2 => return Err(Rule::Encrypted.whole()),
+        PRIVATE_MESSAGE => return Err(Rule::Encrypted.whole()),
         format => return Err(Rule::NotHandshake.at(Place::Type(format))),
     }
     let declared = |kind| policy.declared(kind).map(|declared| declared.body);
@@ -271,7 +268,7 @@ fn write_context(
     extensions: &[u8],
 ) -> Box<[u8]> {
     let mut bytes = Vec::with_capacity(group_id.len() + extensions.len() + 160);
-    bytes.put_u16(crate::envelope::MLS_10);
+    bytes.put_u16(MLS_10);
     bytes.put_u16(suite.code());
     bytes.put_opaque(group_id);
     bytes.put_u64(epoch);

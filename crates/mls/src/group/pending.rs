@@ -1,7 +1,7 @@
 //! Proposals that were sent by themselves and wait for a commit to refer to them (RFC 9420 §12.1).
 
 use crate::{
-    envelope::{Sender, read_content_type, read_sender},
+    envelope::{PUBLIC_MESSAGE, Sender, read_content_type, read_sender},
     policy::Policy,
     reader::{Broken, Reader},
     suite::{Hash, Suite},
@@ -30,7 +30,7 @@ impl Pending {
         read_content_type(&mut reader)?;
         let kind = reader.u16("the proposal's type is cut short")?;
         let mut content = Vec::with_capacity(authenticated.len() + 2);
-        content.put_u16(super::PUBLIC_MESSAGE);
+        content.put_u16(PUBLIC_MESSAGE);
         content.put(authenticated);
         let reference = suite.reference("MLS 1.0 Proposal Reference", &content);
         Ok(Self { reference, sender, kind, authenticated: authenticated.into() })

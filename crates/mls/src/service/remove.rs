@@ -1,6 +1,7 @@
 //! A Remove proposal by the service as one of the group's external senders (RFC 9420 §12.1.8).
 
 use crate::{
+    envelope::{MLS_10, PUBLIC_MESSAGE},
     group::Group,
     refusal::{Place, Refusal, Rule},
     suite::sign_content,
@@ -47,8 +48,8 @@ pub fn propose_remove(group: &Group, place: u32, leaf: u32) -> Result<UnsignedPr
     }
     let mut message = Vec::new();
     // MLSMessage: version, wire format, and the FramedContent of a PublicMessage.
-    message.put_u16(1);
-    message.put_u16(1);
+    message.put_u16(MLS_10);
+    message.put_u16(PUBLIC_MESSAGE);
     message.put_opaque(group.group_id());
     message.put_u64(group.epoch());
     // The external sender, no authenticated data, a proposal, a Remove.

@@ -1,9 +1,10 @@
 //! Welcomes (RFC 9420 §12.4.3.1): for whom they are, and cut down to one of them.
 
 use crate::{
+    envelope::{WELCOME, bare},
     group::Committed,
     policy::READ_WELCOME_ENTRIES,
-    reader::{Broken, Reader},
+    reader::Broken,
     refusal::{Refusal, Rule},
     writer::Write as _,
 };
@@ -53,11 +54,7 @@ impl<'a> Welcome<'a> {
     /// # Errors
     /// When the bytes are not a Welcome.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Broken> {
-        let mut reader = Reader::new(bytes);
-        // A bare Welcome begins with its cipher suite and a vector; of suite 1, that vector would be empty here.
-        if bytes.starts_with(&[0, 1, 0, 3]) {
-            reader.u32("the envelope is cut short")?;
-        }
+        let mut reader = bare(bytes, WELCOME)?;
         let suite = reader.u16("the cipher suite is missing")?;
         let mut inside = reader.vector("the secrets are cut short")?;
         let mut secrets = Vec::new();

@@ -1,7 +1,10 @@
 //! The GroupContext (RFC 9420 §8.1) and the GroupInfo (§12.4.3) around it.
 
 use super::Extensions;
-use crate::reader::{Broken, Reader};
+use crate::{
+    envelope::{GROUP_INFO, bare},
+    reader::{Broken, Reader},
+};
 
 /// A `GroupContext`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,15 +70,8 @@ impl<'a> GroupContext<'a> {
 
 impl<'a> GroupInfo<'a> {
     /// Reads one that is all there is, bare or as an `MLSMessage`. Its version is for the caller to judge.
-    ///
-    /// The two cannot be confused: both begin with the version, but then an `MLSMessage` says that it is a GroupInfo
-    /// and has the version again, where a bare one would have a cipher suite (4, which has a GroupInfo's number, is
-    /// X448's) and a group ID of no bytes.
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, Broken> {
-        let mut reader = Reader::new(bytes);
-        if bytes.starts_with(&[0, 1, 0, 4, 0]) {
-            reader.u32("the envelope is cut short")?;
-        }
+        let mut reader = bare(bytes, GROUP_INFO)?;
         let info = Self::read(&mut reader)?;
         reader.end()?;
         Ok(info)

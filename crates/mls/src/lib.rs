@@ -33,7 +33,7 @@ pub mod wire;
 pub mod writer;
 
 pub use group::{
-    Committed, Delta, Group, Joined, Left, Member, Pending, Replaced, RestoreError, WrongBase,
+    Committed, Delta, Group, Joined, Left, Member, Pending, Replaced, ReplayError, RestoreError, WrongBase,
     check_key_package,
 };
 pub use policy::{Bounds, Declared, Lifetimes, Policy, Strict, UnixSeconds};

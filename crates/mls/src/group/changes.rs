@@ -55,20 +55,18 @@ impl TreeChanges {
         draft.truncate();
     }
 
-    /// Carries out everything behind that, and says where the leaves went that came, and the committer's.
-    ///
-    /// A path must have been judged: keys that the tree has no place for are left out.
-    pub(super) fn finish(&self, draft: &mut Draft<'_>) -> (Vec<u32>, Option<u32>) {
-        let added = self.adds.iter().map(|node| draft.add(node.clone())).collect();
-        let committer = self.path.as_ref().map(|path| {
+    /// Carries out everything behind that. A path must have been judged: keys that the tree has no place for are left out.
+    pub(super) fn finish(&self, draft: &mut Draft<'_>) {
+        for node in &self.adds {
+            draft.add(node.clone());
+        }
+        if let Some(path) = &self.path {
             let committer = path.committer.unwrap_or_else(|| draft.claim());
             let steps = draft.filtered_path(committer);
             let keys: Vec<&[u8]> = path.keys.iter().map(AsRef::as_ref).collect();
             draft.renew_path(committer, &steps, &keys);
             draft.place(committer, path.leaf.clone());
-            committer
-        });
-        (added, committer)
+        }
     }
 
     pub(super) fn write(&self, bytes: &mut Vec<u8>) {

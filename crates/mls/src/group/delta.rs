@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     reader::{Broken, Reader},
-    refusal::{Refusal, Rule},
     suite::Hash,
     tree::Changes,
     wire::{Extensions, LeafNode},
@@ -114,6 +113,20 @@ pub struct Replaced {
 #[error("the delta belongs to another state of the group")]
 pub struct WrongBase(pub Box<Delta>);
 
+/// Why a written delta was not carried out. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The bytes are not what they say they are.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// It belongs to another state of the group.
+    #[error("the delta belongs to another state of the group")]
+    OtherState,
+    /// It does not come to the tree that it states.
+    #[error("the delta does not come to the tree hash that it states")]
+    TreeHash,
+}
+
 /// What a commit makes of the group beside its tree.
 pub(super) struct Outcome {
     pub(super) extensions: Option<Box<[u8]>>,
@@ -207,7 +220,7 @@ impl Delta {
 
     /// It as bytes, from which [`Group::replay`] makes the same state again.
     ///
-    /// What stands in them is RFC 9420's: leaves, keys, references and the new GroupContext, without the ciphertexts, which
+    /// What stands in them is RFC 9420's: leaves, keys, hashes, references and extensions, without the ciphertexts, which
     /// nobody but members can read and which are the greater part of a commit in a large group.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -340,13 +353,13 @@ impl Group {
     ///
     /// # Errors
     /// When the bytes are no delta, or not one of this state. Nothing is changed then.
-    pub fn replay(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    pub fn replay(&mut self, bytes: &[u8]) -> Result<(), ReplayError> {
         let mut reader = Reader::new(bytes);
         let unknown = reader.broken("this is no delta, or one of a newer format");
         let format = reader.u16("the delta's format is missing")?;
         let base = Base::read(&mut reader)?;
         if base != Base::of(self) {
-            return Err(Rule::ContextDiffers.whole());
+            return Err(ReplayError::OtherState);
         }
         let delta = match format {
             PROPOSAL_FORMAT => {
@@ -357,10 +370,10 @@ impl Group {
             COMMIT_FORMAT => self.read_commit(&mut reader)?,
             _ => return Err(unknown.into()),
         };
-        self.apply(delta).map_err(|_| Rule::ContextDiffers.whole())
+        self.apply(delta).map_err(|_| ReplayError::OtherState)
     }
 
-    fn read_commit(&self, reader: &mut Reader<'_>) -> Result<Delta, Refusal> {
+    fn read_commit(&self, reader: &mut Reader<'_>) -> Result<Delta, ReplayError> {
         let changes = TreeChanges::read(reader)?;
         let tree_hash = reader.opaque("the tree hash is cut short")?;
         let confirmed = Hash::of(reader.opaque("the transcript hash is cut short")?);
@@ -370,7 +383,8 @@ impl Group {
         let successor = read_successor(reader)?;
         let consumed: HashSet<Vec<u8>> =
             read_hashes(reader)?.iter().map(|hash| hash.as_ref().to_vec()).collect();
-        let key_packages = read_hashes(reader)?;
+        // The KeyPackages that were used up: for whoever reads deltas later, and nothing to the state.
+        read_hashes(reader)?;
         reader.end()?;
         if !changes.is_of(&self.tree) {
             return Err(reader.broken("a leaf that is changed holds nobody").into());
@@ -378,23 +392,11 @@ impl Group {
 
         let mut draft = self.tree.draft();
         changes.start(&mut draft);
-        let (added, committer) = changes.finish(&mut draft);
+        changes.finish(&mut draft);
         let settled = draft.settled();
         if settled.root_hash(&self.tree).as_ref() != tree_hash {
-            return Err(Rule::TreeHash.whole());
+            return Err(ReplayError::TreeHash);
         }
-        let joined = changes.adds.iter().zip(added).zip(key_packages);
-        let who = Committed {
-            committer: committer.unwrap_or_default(),
-            joined: joined
-                .map(|((node, leaf), reference)| Joined {
-                    leaf,
-                    node: node.clone(),
-                    key_package: Some(reference),
-                })
-                .collect(),
-            ..Committed::default()
-        };
         let is_consumed = |pending: &Pending| consumed.contains(pending.reference());
         let outcome = Outcome {
             extensions,
@@ -408,6 +410,6 @@ impl Group {
                 .map(|(index, _)| index)
                 .collect(),
         };
-        Ok(Delta::of_commit(self, changes, settled, outcome, who))
+        Ok(Delta::of_commit(self, changes, settled, outcome, Committed::default()))
     }
 }

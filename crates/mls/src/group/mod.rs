@@ -15,7 +15,7 @@ mod snapshot;
 #[cfg(test)]
 mod vectors;
 
-pub use delta::{Committed, Delta, Joined, Left, Replaced, WrongBase};
+pub use delta::{Committed, Delta, Joined, Left, Replaced, ReplayError, WrongBase};
 pub use import::check_key_package;
 pub use pending::Pending;
 pub use snapshot::RestoreError;

@@ -10,7 +10,6 @@ mod contents;
 
 use std::fmt::Write;
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use maypole::storage::sled::Store;
@@ -22,17 +21,7 @@ use maypole_core::time::Timestamp;
 const PAGE: usize = 500;
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<()> {
     let folder = std::env::args().nth(1).context("usage: ledger_reader FOLDER")?;
     let store = Store::open(Path::new(&folder))?;
     let ledger = Ledger::new(store.clone());

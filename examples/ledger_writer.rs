@@ -11,7 +11,6 @@ mod contents;
 
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,17 +33,7 @@ struct Work {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<()> {
     let work = arguments()?;
     let user = UserId::parse("@alice:a.org").context("a user")?;
     let store = Store::open(Path::new(&work.folder))?;

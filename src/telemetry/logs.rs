@@ -55,32 +55,17 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::io::{self, Seek as _};
+    use std::sync::Arc;
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn written(format: LogFormat, directive: &str, log: impl FnOnce()) -> String {
-        let page = Page::default();
-        let to = page.clone();
-        let dispatch = dispatch(format, directive, false, move || to.clone()).unwrap();
+        let page = Arc::new(tempfile::tempfile().unwrap());
+        let dispatch = dispatch(format, directive, false, Arc::clone(&page)).unwrap();
         tracing::dispatcher::with_default(&dispatch, log);
-        let bytes = page.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        (&*page).rewind().unwrap();
+        io::read_to_string(&*page).unwrap()
     }
 
     #[test]

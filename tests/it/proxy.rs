@@ -189,9 +189,10 @@ async fn pass(homeserver: Option<TcpStream>, mut stream: TcpStream) {
 }
 
 async fn drip(homeserver: Option<TcpStream>, mut stream: TcpStream) {
+    // A byte a millisecond: that is the fault itself.
+    let mut pace = tokio::time::interval(Duration::from_millis(1));
     for byte in read_whole(homeserver).await {
-        // The slowness itself, and no waiting for anything.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        pace.tick().await;
         if stream.write_all(&[byte]).await.is_err() {
             return;
         }

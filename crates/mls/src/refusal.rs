@@ -78,6 +78,17 @@ macro_rules! rules {
                 }
             }
 
+            /// Its name, for programs.
+            ///
+            /// ```
+            /// assert_eq!(maypole_mls::Rule::StaleEpoch.name(), "StaleEpoch");
+            /// ```
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$rule => stringify!($rule),)*
+                }
+            }
+
             const fn sentence(self) -> &'static str {
                 match self {
                     $(Self::$rule => $sentence,)*

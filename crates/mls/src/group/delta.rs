@@ -218,6 +218,14 @@ impl Delta {
         }
     }
 
+    /// The tag of the commit, if it is one.
+    pub fn confirmation_tag(&self) -> Option<&[u8]> {
+        match &self.effect {
+            Effect::Commit(commit) => Some(&commit.confirmation_tag),
+            Effect::Proposal(_) => None,
+        }
+    }
+
     /// It as bytes, from which [`Group::replay`] makes the same state again.
     ///
     /// What stands in them is RFC 9420's: leaves, keys, hashes, references and extensions, without the ciphertexts, which

@@ -9,7 +9,7 @@ use crate::{
     policy::{Policy, UnixSeconds},
     refusal::{Place, Refusal, Rule},
     rules::{Demands, Entry, leaf_content},
-    suite::{Hash, Suite, sign_content},
+    suite::{Hash, Suite},
     tree::{Moves, Tree},
     wire::{EXTERNAL_PUB, GroupInfo, KeyPackage, RATCHET_TREE},
 };
@@ -76,19 +76,11 @@ impl Group {
         let group = Self::assemble(&info.context, suite, info.confirmation_tag, tree);
         group.check_leaves(&demands)?;
         group.tree.check_parents()?;
-        group.check_info_signature(&info)?;
+        let signer =
+            group.tree.leaf(info.signer).ok_or(Rule::GroupInfoSigner.at(Place::Leaf(info.signer)))?;
+        info.verify(suite, signer.signature_key)?;
         group.verify_leaves()?;
         Ok(group)
-    }
-
-    /// Judges the signature of a GroupInfo by the leaf that it names.
-    pub(crate) fn check_info_signature(&self, info: &GroupInfo<'_>) -> Result<(), Refusal> {
-        let signer = self.tree.leaf(info.signer).ok_or(Rule::GroupInfoSigner.at(Place::Leaf(info.signer)))?;
-        let content = sign_content("GroupInfoTBS", &[info.signed]);
-        if !self.suite.verifies(signer.signature_key, &content, info.signature) {
-            return Err(Rule::GroupInfoSignature.whole());
-        }
-        Ok(())
     }
 
     /// Judges every leaf by itself, but for its signature, and what all of them can do.

@@ -215,6 +215,11 @@ impl Group {
         bytes
     }
 
+    /// How many bytes its tree has.
+    pub fn tree_bytes(&self) -> usize {
+        self.tree.bytes()
+    }
+
     /// How many members it has.
     pub fn member_count(&self) -> u32 {
         self.tree.members()

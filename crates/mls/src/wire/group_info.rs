@@ -1,9 +1,11 @@
 //! The GroupContext (RFC 9420 §8.1) and the GroupInfo (§12.4.3) around it.
 
-use super::Extensions;
+use super::{EXTERNAL_PUB, Extensions};
 use crate::{
     envelope::{GROUP_INFO, bare},
     reader::{Broken, Reader},
+    refusal::{Refusal, Rule},
+    suite::{Suite, sign_content},
 };
 
 /// A `GroupContext`.
@@ -87,5 +89,22 @@ impl<'a> GroupInfo<'a> {
         let signed = reader.since(&start);
         let signature = reader.opaque("the signature is cut short")?;
         Ok(Self { context, extensions, confirmation_tag, signer, signed, signature })
+    }
+
+    /// The key for external commits (§12.4.3.2), if there is one that can be read.
+    pub fn external_pub(&self) -> Option<&'a [u8]> {
+        let mut reader = Reader::new(self.extensions.find(EXTERNAL_PUB)?);
+        let key = reader.opaque("external_pub").ok()?;
+        reader.end().ok().map(|()| key)
+    }
+
+    /// Judges its signature by the key of the leaf that it names.
+    pub(crate) fn verify(&self, suite: Suite, key: &[u8]) -> Result<(), Refusal> {
+        let content = sign_content("GroupInfoTBS", &[self.signed]);
+        if suite.verifies(key, &content, self.signature) {
+            Ok(())
+        } else {
+            Err(Rule::GroupInfoSignature.whole())
+        }
     }
 }

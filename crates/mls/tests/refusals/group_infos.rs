@@ -1,11 +1,11 @@
 //! GroupInfos: those that a group is imported by, and those that are checked against a group (RFC 9420 §12.4.3).
 
 use maypole_mls::{Group, Place, Refusal, Rule, Strict, writer::Write as _};
-use maypole_testkit::forge::{Extension, Forge, GroupInfoDraft, Seal};
+use maypole_testkit::forge::{Extension, Forge, GroupInfoDraft, Proposal, Seal, Sender};
 
 use crate::trial::{Docket, NOW, Trial, UNKNOWN, worlds};
 
-cases![imported, checked, forms];
+cases![imported, checked, checked_beforehand, forms];
 
 type Lie = (&'static str, GroupInfoDraft, Option<Rule>, Option<Rule>);
 
@@ -167,6 +167,37 @@ fn checked(docket: &Docket) {
         let other = if forge.suite().number() == 1 { 3 } else { 1 };
         let draft = GroupInfoDraft { suite: Some(other), ..honest };
         docket.refused("another suite", check(&trial, &draft, Some(3)), Rule::ContextDiffers);
+    }
+}
+
+/// Before a commit is applied a GroupInfo gets the verdict that it gets afterwards, and its signer is the committer.
+fn checked_beforehand(docket: &Docket) {
+    for mut trial in worlds(docket) {
+        let proposal = trial.forge.propose(Sender::Member(3), Proposal::Remove(4)).unwrap();
+        let proposed = trial.takes("a proposal", &proposal.message);
+        let before = trial.group.clone();
+        let commit = trial.forge.commit(&trial.forge.draft_remove(3, &[5])).unwrap();
+        let delta = trial.takes("a commit", &commit.message);
+        trial.group.apply(delta.clone()).unwrap();
+        trial.forge.play(&commit).unwrap();
+        let info = |draft: &GroupInfoDraft| trial.forge.group_info(draft).unwrap();
+        let check = |draft: &GroupInfoDraft| before.check_group_info_after(&delta, &info(draft));
+        check(&GroupInfoDraft::by(3)).unwrap();
+        let another = (Rule::GroupInfoSigner, Place::Leaf(0));
+        docket.refused("another signer", check(&GroupInfoDraft::by(0)), another);
+        for (what, draft, _, rule) in lies(&trial.forge) {
+            assert_eq!(
+                check(&draft).map_err(|refusal| refusal.rule),
+                trial.group.check_group_info(&info(&draft), Some(3)).map_err(|refusal| refusal.rule),
+                "{what}"
+            );
+            match rule {
+                None => check(&draft).unwrap(),
+                Some(rule) => docket.refused(what, check(&draft), rule),
+            }
+        }
+        let no_epoch = before.check_group_info_after(&proposed, &info(&GroupInfoDraft::by(3)));
+        docket.refused("a proposal makes no epoch", no_epoch, Rule::NotHandshake);
     }
 }
 

@@ -3,6 +3,7 @@
 //! The service behind the binary. Each folder is one room of the house; arrows point down only: front doors
 //! ([`dialects`]) translate, [`groups`] decides, [`storage`] remembers, [`outbox`] tells.
 
+pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -68,6 +68,7 @@ fn check(file: Option<&Path>, surroundings: &mut Surroundings<'_>) -> Result<(),
         ("registration", registration.map_or_else(|| "none; the tokens are given".to_owned(), path)),
         ("listener", addresses(&config.listener.address)),
         ("operations", config.operations.address.map_or_else(|| "off".to_owned(), |one| one.to_string())),
+        ("admin", path(&config.admin.socket)),
         ("store", path(&config.store.path)),
         ("keys", path(&config.keys.path)),
     ];

@@ -58,6 +58,7 @@ impl From<ServiceError> for Failure {
             ServiceError::Keys(_) => Exit::Keys,
             ServiceError::Metrics(_)
             | ServiceError::Bind(_)
+            | ServiceError::Admin(_)
             | ServiceError::StoppedHard
             | ServiceError::DrainTooLong => Exit::Failed,
         };

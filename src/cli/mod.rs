@@ -4,6 +4,7 @@ mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod explain;
 mod failure;
 mod keys;
 mod registration;
@@ -42,6 +43,8 @@ enum Command {
     Config(config::Config),
     /// Back up or restore the service's own keys
     Keys(keys::Keys),
+    /// Say what the running service knows about the group of a room
+    Explain(explain::Explain),
     /// Print the version
     Version,
 }
@@ -119,6 +122,7 @@ fn dispatch(command: Command, surroundings: &mut Surroundings<'_>) -> Result<Exi
         Command::Registration(registration) => registration.run(surroundings),
         Command::Config(config) => config.run(surroundings),
         Command::Keys(keys) => keys.run(surroundings),
+        Command::Explain(explain) => explain.run(surroundings),
         Command::Version => version::run(surroundings),
     }
 }

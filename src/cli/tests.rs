@@ -41,6 +41,10 @@ fn wrong_command_lines_are_refused() {
         &["config"],
         &["keys"],
         &["keys", "backup"],
+        &["explain"],
+        &["explain", "alice"],
+        &["explain", "@alice:a.org"],
+        &["explain", "!room:a.org", "x"],
         &["registration", "check"],
         &["registration", "banana"],
         &["registration", "--server-name", "http://a.org"],
@@ -180,6 +184,42 @@ fn keys_go_and_come_back() {
     fs::remove_dir_all(folder.path().join("data")).unwrap();
     assert_eq!(keys("restore").exit, Exit::Ok);
     crate::keys::Keys::open_or_create(&folder.path().join("data/keys"), true).unwrap();
+}
+
+#[test]
+fn an_explanation_comes_from_the_running_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("c.yaml");
+    let socket = folder.path().join("data/admin.sock");
+    fs::write(&config, crate::config::example()).unwrap();
+    let explain =
+        |room, more: &[&str]| maypole(&[&["explain", room, "--config", text(&config)], more].concat());
+    let without = explain("!room:a.org", &[]);
+    assert_eq!((without.exit, without.out.as_str()), (Exit::Failed, ""));
+    assert!(without.err.contains("no service listens on") && without.err.contains("maypole serve"));
+
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(crate::admin::Listener::open(&socket)).unwrap();
+    let known = crate::admin::tests::explanation();
+    let fake = crate::admin::tests::Fake::Knows(Box::new(known.clone()));
+    let stop = tokio_util::sync::CancellationToken::new();
+    let serving = runtime.spawn(listener.serve(fake, crate::admin::AdminLimits::default(), stop.clone()));
+
+    let words = explain("!room:a.org", &[]);
+    assert_eq!((words.exit, words.err.as_str()), (Exit::Ok, ""));
+    assert!(
+        words.out.starts_with("!room:a.org\n  group ") && words.out.contains("leaf 2      @bob:b.org/LAPTOP")
+    );
+    let json = explain("!room:a.org", &["--json"]);
+    assert_eq!(serde_json::from_str::<crate::admin::Explanation>(&json.out).unwrap(), known);
+    let unknown = explain("!other:a.org", &["--json"]);
+    assert_eq!((unknown.exit, unknown.out.as_str()), (Exit::Failed, ""));
+    assert!(unknown.err.contains("keeps no group for !other:a.org"), "{}", unknown.err);
+
+    stop.cancel();
+    runtime.block_on(serving).unwrap();
+    assert!(explain("!room:a.org", &[]).err.contains("no service listens on"));
 }
 
 /// A reader that has gone, as `maypole config example | head -1` leaves it.

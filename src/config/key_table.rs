@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::schema;
 
 /// The sections, in the order in which a reader meets them.
-pub(super) const SECTIONS: [&str; 8] =
-    ["homeserver", "appservice", "listener", "operations", "store", "keys", "log", "protocol"];
+pub(super) const SECTIONS: [&str; 9] =
+    ["homeserver", "appservice", "listener", "operations", "admin", "store", "keys", "log", "protocol"];
 
 /// A section of the file.
 #[derive(Debug)]

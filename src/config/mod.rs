@@ -4,6 +4,7 @@
 //! refusal names where the value came from, its key and the reason, and never the value itself: it might be a secret
 //! in the wrong place. One file per section; each turns what was written into what the service uses.
 
+mod admin;
 mod appservice;
 mod environment;
 mod error;
@@ -29,6 +30,7 @@ mod yaml;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+pub use self::admin::Admin;
 pub use self::appservice::Appservice;
 use self::appservice::AppserviceSection;
 pub use self::environment::of_process as environment_of_process;
@@ -101,6 +103,8 @@ pub struct Settings {
     pub listener: Listener,
     /// Where the operator's monitoring reaches the service.
     pub operations: Operations,
+    /// Where the operator's commands reach the service.
+    pub admin: Admin,
     /// Where the service remembers.
     pub store: Store,
     /// Where the service's own keys live.
@@ -132,6 +136,7 @@ impl Settings {
         let listener = listener::read(reading);
         let operations = operations::read(listener.as_ref(), reading);
         let store = store::read(reading);
+        let admin = admin::read(store.as_ref(), reading);
         let keys = keys::read(store.as_ref(), reading);
         let log = log::read(reading);
         let protocol = protocol::read(reading);
@@ -139,6 +144,7 @@ impl Settings {
             homeserver: homeserver?,
             listener: listener?,
             operations: operations?,
+            admin: admin?,
             store: store?,
             keys: keys?,
             log: log?,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
+use super::admin::AdminSection;
 use super::appservice::AppserviceSection;
 use super::homeserver::HomeserverSection;
 use super::keys::KeysSection;
@@ -27,6 +28,8 @@ struct MaypoleConfiguration {
     listener: Option<ListenerSection>,
     #[schemars(default)]
     operations: Option<OperationsSection>,
+    #[schemars(default)]
+    admin: Option<AdminSection>,
     #[schemars(default)]
     store: Option<StoreSection>,
     #[schemars(default)]

@@ -119,6 +119,7 @@ fn values_of_the_wrong_kind_are_refused() {
     );
     refused("store: {path: {a: tell-nobody}}", "store.path: expected");
     refused("store: {path: ''}", "store.path: must not be empty");
+    refused("admin: {socket: ''}", "admin.socket: must not be empty");
     refused("keys: {path: ''}", "keys.path: must not be empty");
 }
 
@@ -244,6 +245,7 @@ fn the_example_loads_and_names_every_key() {
     assert_eq!(config.homeserver.user_id, "@:a.org");
     assert_eq!(config.store.path, folder.path().join("data"));
     assert_eq!(config.keys.path, folder.path().join("data/keys"));
+    assert_eq!(config.admin.socket, folder.path().join("data/admin.sock"));
     assert_eq!(config.appservice.registration, Some(folder.path().join("registration.yaml")));
     assert_eq!(config.listener.address, ["127.0.0.1:8668".parse().unwrap()]);
     assert_eq!(config.operations.address, Some("127.0.0.1:8669".parse().unwrap()));
@@ -300,6 +302,7 @@ fn the_environment_goes_before_the_file() {
             ("MAYPOLE_OPERATIONS__ADDRESS", "null"),
             ("MAYPOLE_LOG__FORMAT", "json"),
             ("MAYPOLE_STORE__PATH", "elsewhere"),
+            ("MAYPOLE_ADMIN__SOCKET", "/run/mine.sock"),
             ("PATH", "/bin"),
         ],
     )
@@ -312,6 +315,7 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.store.path, folder.path().join("elsewhere"));
     assert_eq!(config.keys.path, folder.path().join("mine"));
+    assert_eq!(config.admin.socket, Path::new("/run/mine.sock"));
     assert!(!format!("{config:?}").contains("tell-nobody"));
 }
 

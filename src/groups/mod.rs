@@ -1,21 +1,20 @@
-//! Where questions are decided: takes messages from the inbox, asks the dialect what they are, decides, and records the
-//! answer in the write that takes the message out of the inbox.
+//! Where questions are decided: messages leave the inbox here, each in the write that records its answer.
 //!
-//! Nothing can be registered yet, so every question is refused: each with its reason.
+//! What needs no group is answered at once, page by page (`worker.rs`). What does takes its place in the lane of its group
+//! (`lanes.rs`): one at a time in a group, groups side by side. The road of one command is `road.rs`; what it makes necessary in
+//! the room is done in `outside.rs`.
 
+mod explain;
+mod lanes;
+mod live;
+mod outside;
+mod road;
 #[cfg(test)]
 mod tests;
 mod worker;
 
+pub use explain::Explainer;
+pub use lanes::Lanes;
+pub use live::LiveGroups;
+pub use road::Road;
 pub use worker::Worker;
-
-use maypole_core::rejection::{Rejection, Unsupported};
-use maypole_room::message::Asked;
-
-/// What becomes of a question that could be read, as long as no group can exist.
-fn judge(asked: &Asked) -> Rejection {
-    match asked {
-        Asked::Register { .. } => Rejection::Unsupported(Unsupported::Registration),
-        Asked::Handshake { .. } => Rejection::UnknownGroup,
-    }
-}

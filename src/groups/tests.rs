@@ -10,15 +10,19 @@ use maypole_core::ids::{SyncToken, UserId};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
 use maypole_core::records::{Delivery, InboxItem, Incoming};
+use maypole_room::names::Prefix;
 use maypole_testkit::wait::eventually;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{Lanes, Road, Worker};
 use crate::clock;
+use crate::dialects::matrix::Matrix;
+use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
 use crate::homeserver::tests::adapter_with;
+use crate::keys::Keys;
 use crate::storage::sled::Store;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -45,8 +49,15 @@ async fn answers_to(folder: &Path, pages: Vec<Vec<InboxItem>>) -> BTreeMap<Strin
     }
     let stop = CancellationToken::new();
     let homeserver = adapter_with("http://127.0.0.1:1", |_| {});
+    let (inbox, outbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let keys = Arc::new(Keys::open_or_create(&folder.join("keys"), false).unwrap());
+    let user = UserId::parse("@:a.org").unwrap();
+    let described = SelfDescription::new(&user, Prefix::Stable, &keys, Arc::default());
+    let description = described.description().clone();
+    let matrix = Arc::new(Matrix::new(homeserver.clone(), "@:a.org".try_into().unwrap(), &keys, description));
+    let lanes = Arc::new(Lanes::new(Road::new(ledger.clone(), matrix.clone(), outbox.clone())));
     let invites = Invites::new(ledger.clone(), homeserver, "@:a.org".try_into().unwrap());
-    let worker = Worker::new(ledger.clone(), invites, Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let worker = Worker::new(ledger.clone(), matrix, invites, lanes, inbox, outbox);
     let working = worker.run(stop.clone());
     let drained = async {
         eventually(BOUND, "the inbox to drain", || async {

@@ -1,13 +1,14 @@
 //! Drains the inbox, page after page.
 //!
-//! The rows of a page are decided side by side, so that their writes share one sync of the disk. A row stays in the
-//! inbox until its answer is durable: whatever stops the worker, it is found again.
+//! What needs no group is answered here, the rows of a page side by side, so that their writes share one sync of the disk.
+//! What does goes into its group's lane, in the order of arrival; a message whose bytes are in the media repository when
+//! they have come. A row stays in the inbox until its answer is durable: whatever stops the worker, it is found again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use maypole_core::batch::{Backend, Expect};
-use maypole_core::ids::InboxSeq;
+use maypole_core::ids::{GroupId, InboxSeq};
 use maypole_core::ledger::{Answered, Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_core::rate::{Allowances, TooFast};
@@ -16,35 +17,75 @@ use maypole_core::rejection::{Code, Rejection};
 use maypole_core::time::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::judge;
+use super::lanes::Lanes;
+use super::road::{Asked, Job, Road};
 use crate::clock;
+use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::answers;
+use crate::dialects::matrix::commands::{is_whole, ready};
+use crate::dialects::matrix::inquiries::Inquiry;
 use crate::dialects::matrix::invites::Invites;
 use crate::dialects::matrix::questions::Question;
 use crate::homeserver::Backoff;
+use crate::intake::{Held, InHand};
 use crate::telemetry::labels::MessageKind;
 use crate::telemetry::record;
 
 /// Answers what is in the inbox.
-pub struct Worker<B> {
-    ledger: Arc<Ledger<B>>,
-    allowances: Mutex<Allowances>,
+pub struct Worker<B: Backend> {
+    shared: Arc<Shared<B>>,
     invites: Invites<B>,
+    in_hand: InHand,
     inbox: Arc<Notify>,
+    fetches: TaskTracker,
+}
+
+struct Shared<B: Backend> {
+    ledger: Arc<Ledger<B>>,
+    matrix: Arc<Matrix>,
+    lanes: Arc<Lanes<Road<B>>>,
+    allowances: Mutex<Allowances>,
     outbox: Arc<Notify>,
+}
+
+/// What a first look at a row leads to.
+enum Next {
+    /// It is answered.
+    Nothing,
+    /// Its bytes must be had before it can take its place.
+    Command(Box<Question>),
+    /// It has its place.
+    Inquiry(GroupId, Box<Inquiry>),
 }
 
 impl<B: Backend> Worker<B> {
     /// A worker that is woken through `inbox` and wakes whoever waits on `outbox`.
-    pub fn new(ledger: Arc<Ledger<B>>, invites: Invites<B>, inbox: Arc<Notify>, outbox: Arc<Notify>) -> Self {
-        Self { ledger, allowances: Mutex::default(), invites, inbox, outbox }
+    pub fn new(
+        ledger: Arc<Ledger<B>>,
+        matrix: Arc<Matrix>,
+        invites: Invites<B>,
+        lanes: Arc<Lanes<Road<B>>>,
+        inbox: Arc<Notify>,
+        outbox: Arc<Notify>,
+    ) -> Self {
+        let shared = Shared { ledger, matrix, lanes, allowances: Mutex::default(), outbox };
+        Self {
+            shared: Arc::new(shared),
+            invites,
+            in_hand: InHand::default(),
+            inbox,
+            fetches: TaskTracker::new(),
+        }
     }
 
-    /// Works until told to stop, and then finishes the page in hand.
+    /// Works until told to stop, and then finishes the page in hand. What is on its way through a group is left where it
+    /// is.
     pub async fn run(&self, stop: CancellationToken) {
         let mut backoff = Backoff::default();
         let mut after = None;
+        self.take_up_staged(&stop).await;
         while !stop.is_cancelled() {
             match self.page(after, &stop).await {
                 Ok(Some(last)) => {
@@ -63,28 +104,81 @@ impl<B: Backend> Worker<B> {
             }
         }
         self.invites.finish().await;
+        self.fetches.close();
+        self.fetches.wait().await;
+        self.shared.lanes.finish().await;
     }
 
-    /// Answers one page; says where it ended, or that there was nothing.
+    /// What was staged when the service ended comes first in its group, and its message is in hand meanwhile.
+    async fn take_up_staged(&self, stop: &CancellationToken) {
+        let mut backoff = Backoff::default();
+        let staged = loop {
+            match self.shared.ledger.staged_groups().await {
+                Ok(staged) => break staged,
+                Err(error) => {
+                    tracing::error!(%error, "what is staged cannot be read; trying again");
+                    tokio::select! { () = stop.cancelled() => return, () = clock::back_off(&mut backoff, None) => {} }
+                }
+            }
+        };
+        for (group, row) in staged {
+            // A lane of nothing else is not full.
+            let _ = self.shared.lanes.push(group, Job::Resume(self.in_hand.take(row)), stop);
+        }
+    }
+
+    /// Deals with one page; says where it ended, or that there was nothing.
     async fn page(
         &self,
         after: Option<InboxSeq>,
         stop: &CancellationToken,
     ) -> Result<Option<InboxSeq>, LedgerError> {
-        self.wait_for_room(stop).await?;
-        let rows = self.ledger.inbox(after, limits::INBOX_PAGE).await?;
+        self.shared.wait_for_room(stop).await?;
+        let rows = self.shared.ledger.inbox(after, limits::INBOX_PAGE).await?;
         let last = rows.last().map(|row| row.seq);
-        let (invites, messages): (Vec<_>, Vec<_>) =
-            rows.into_iter().partition(|row| matches!(row.item.message, Incoming::Invite { .. }));
-        for invite in invites {
-            self.invites.take(invite, stop);
+        let mut messages = Vec::new();
+        for row in rows {
+            match self.in_hand.take(row.seq) {
+                None => {}
+                Some(held) if matches!(row.item.message, Incoming::Invite { .. }) => {
+                    self.invites.take(row, held, stop);
+                }
+                Some(held) => messages.push((row, held)),
+            }
         }
-        let answers = join_all(messages.iter().map(|row| self.handle(row))).await;
-        self.outbox.notify_one();
-        answers.into_iter().collect::<Result<(), _>>()?;
-        Ok(last)
+        let looks = join_all(messages.iter().map(|(row, _)| self.shared.look(row))).await;
+        self.shared.outbox.notify_one();
+        let mut failed = None;
+        for (look, (row, held)) in looks.into_iter().zip(messages) {
+            match look {
+                Ok(Next::Nothing) => {}
+                Ok(Next::Inquiry(group, inquiry)) => {
+                    self.shared.push(group, Job::Inquiry(inquiry, row, held), stop).await?;
+                }
+                Ok(Next::Command(question)) => self.command(*question, row, held, stop).await,
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(last), Err)
     }
 
+    /// Puts a command into its group's lane, or has its bytes fetched first, beside everything else.
+    async fn command(&self, question: Question, row: InboxRow, held: Held, stop: &CancellationToken) {
+        let whole = question.message.asked.as_ref().is_ok_and(is_whole);
+        let placing = self.shared.clone().place(question, row, held, stop.clone());
+        if whole {
+            // Nothing is waited for.
+            placing.await;
+        } else {
+            let stop = stop.clone();
+            self.fetches.spawn(async move {
+                stop.run_until_cancelled(placing).await;
+            });
+        }
+    }
+}
+
+impl<B: Backend> Shared<B> {
     /// Leaves the inbox alone while too much is owed already.
     async fn wait_for_room(&self, stop: &CancellationToken) -> Result<(), LedgerError> {
         let mut backoff = Backoff::default();
@@ -95,41 +189,105 @@ impl<B: Backend> Worker<B> {
         Ok(())
     }
 
-    /// Answers one message. A damaged record in its way is moved aside by the look at it, so a second look gets past; if not
-    /// even that does, the message is set aside, so that it does not hold up the others.
-    async fn handle(&self, row: &InboxRow) -> Result<(), LedgerError> {
-        let mut answered = self.answer(row).await;
-        if matches!(answered, Err(LedgerError::Damaged(_))) {
-            answered = self.answer(row).await;
+    /// Puts something into a lane; a full one says so.
+    async fn push(&self, group: GroupId, job: Job, stop: &CancellationToken) -> Result<(), LedgerError> {
+        let Err(job) = self.lanes.push(group, job, stop) else { return Ok(()) };
+        let full = Rejection::LimitExceeded { retry_after: limits::LANE_RETRY };
+        let answered = match &job {
+            Job::Command(asked) => answers::refuse(asked.row.seq, &asked.question, &full, clock::now()),
+            Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &full, clock::now()),
+            Job::Resume(_) => return Ok(()),
+        };
+        self.outbox.notify_one();
+        self.record(answered).await
+    }
+
+    /// Gives a command its place when its bytes are there.
+    async fn place(
+        self: Arc<Self>,
+        mut question: Question,
+        row: InboxRow,
+        held: Held,
+        stop: CancellationToken,
+    ) {
+        match ready(self.matrix.blobs(), &mut question).await {
+            Ok(ready) => {
+                let group = ready.command.get().group.clone();
+                let asked = Asked { question, ready, row, _held: held };
+                if let Err(error) = self.push(group, Job::Command(Box::new(asked)), &stop).await {
+                    tracing::error!(%error, "a full lane cannot say so; its message is looked at after the next start");
+                }
+            }
+            Err(rejection) => {
+                self.refuse(&question, row.seq, &rejection).await;
+                drop(held);
+            }
         }
-        match answered {
+    }
+
+    /// Refuses a command that cannot take its place, however long the store needs.
+    async fn refuse(&self, question: &Question, row: InboxSeq, rejection: &Rejection) {
+        let mut backoff = Backoff::default();
+        loop {
+            let now = clock::now();
+            let answered = match self.ledger.remembered(question.key, now).await {
+                Ok(Some(answer)) => Ok(answers::again(row, question, answer, now)),
+                Ok(None) => Ok(answers::refuse(row, question, rejection, now)),
+                Err(error) => Err(error),
+            };
+            let recorded = match answered {
+                Ok(answered) => self.record(answered).await,
+                Err(error) => Err(error),
+            };
+            match recorded {
+                Ok(()) => break record::answered(rejection.code().facts().errcode),
+                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::InInbox(_)) => break,
+                Err(error) => tracing::error!(%error, "a refusal cannot be recorded; trying again"),
+            }
+            clock::back_off(&mut backoff, None).await;
+        }
+        self.outbox.notify_one();
+    }
+
+    /// Looks at one message. A damaged record in its way is moved aside by the look at it, so a second look gets past; if not
+    /// even that does, the message is set aside, so that it does not hold up the others.
+    async fn look(&self, row: &InboxRow) -> Result<Next, LedgerError> {
+        let mut looked = self.answer(row).await;
+        if matches!(looked, Err(LedgerError::Damaged(_))) {
+            looked = self.answer(row).await;
+        }
+        match looked {
             Err(LedgerError::Damaged(reason)) => {
                 tracing::error!(row = %row.seq, %reason, "a message is set aside");
-                self.ledger.set_aside_received(row.clone(), reason, clock::now()).await
+                self.ledger.set_aside_received(row.clone(), reason, clock::now()).await?;
+                Ok(Next::Nothing)
             }
             // Another look at the inbox answered it already.
-            Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::InInbox(_)) => Ok(()),
+            Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::InInbox(_)) => Ok(Next::Nothing),
             done => done,
         }
     }
 
-    /// Answers one message. If the same question is answered at the same moment, the second look finds that answer.
-    async fn answer(&self, row: &InboxRow) -> Result<(), LedgerError> {
+    /// Answers one message, if that takes no group. If the same question is answered at the same moment, the second look
+    /// finds that answer.
+    async fn answer(&self, row: &InboxRow) -> Result<Next, LedgerError> {
         let now = clock::now();
-        let Some(question) = Question::read(&row.item) else {
-            self.record(answers::ignore(row.seq)).await?;
-            record::to_device_received(MessageKind::Other);
-            return Ok(());
-        };
+        let Some(question) = Question::read(&row.item) else { return self.inquiry(row, now).await };
         for _ in 0..limits::ANSWER_TRIES {
             let remembered = self.ledger.remembered(question.key, now).await?;
             let allowed = self.allowances().take(row.item.sender(), now);
-            let Decided { answered, code } = decide(row, &question, remembered, allowed, now);
-            match self.record(answered).await {
+            let (answered, code) = match decide(row, &question, remembered, allowed, now) {
+                Decided::Now { answered, code } => (answered, code),
+                Decided::InItsGroup => {
+                    record::to_device_received(MessageKind::Known);
+                    return Ok(Next::Command(Box::new(question)));
+                }
+            };
+            match self.record(*answered).await {
                 Ok(()) => {
                     record::to_device_received(MessageKind::Known);
                     code.into_iter().for_each(|code| record::answered(code.facts().errcode));
-                    return Ok(());
+                    return Ok(Next::Nothing);
                 }
                 Err(error) => {
                     if allowed.is_ok() {
@@ -145,6 +303,38 @@ impl<B: Backend> Worker<B> {
         Err(LedgerError::Unavailable("one message lost the race for its own answer again and again".into()))
     }
 
+    /// Looks at a message that is no question: a request, or nothing of ours.
+    async fn inquiry(&self, row: &InboxRow, now: Timestamp) -> Result<Next, LedgerError> {
+        let Some(inquiry) = Inquiry::read(&row.item) else {
+            self.record(answers::ignore(row.seq)).await?;
+            record::to_device_received(MessageKind::Other);
+            return Ok(Next::Nothing);
+        };
+        let rejection = match self.allowances().take(row.item.sender(), now) {
+            Err(TooFast { retry_after, tell: true }) => Some(Rejection::LimitExceeded { retry_after }),
+            Err(TooFast { tell: false, .. }) => None,
+            Ok(()) => match (&inquiry.request.asked, inquiry.group()) {
+                (Ok(_), Some(group)) => {
+                    record::to_device_received(MessageKind::Known);
+                    return Ok(Next::Inquiry(group, Box::new(inquiry)));
+                }
+                (Ok(_), None) => Some(Rejection::UnknownGroup),
+                (Err(rejection), _) => Some(rejection.clone()),
+            },
+        };
+        let answered = match &rejection {
+            Some(rejection) => inquiry.refuse(row.seq, rejection, now),
+            None => answers::ignore(row.seq),
+        };
+        if let Err(error) = self.record(answered).await {
+            self.allowances().give_back(row.item.sender());
+            return Err(error);
+        }
+        record::to_device_received(MessageKind::Known);
+        rejection.into_iter().for_each(|rejection| record::answered(rejection.code().facts().errcode));
+        Ok(Next::Nothing)
+    }
+
     fn allowances(&self) -> MutexGuard<'_, Allowances> {
         self.allowances.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,10 +344,12 @@ impl<B: Backend> Worker<B> {
     }
 }
 
-/// How a message is dealt with, and under which code it is counted if it is answered for the first time.
-struct Decided {
-    answered: Answered,
-    code: Option<Code>,
+/// How a message is dealt with.
+enum Decided {
+    /// At once; under which code it is counted if it is answered for the first time.
+    Now { answered: Box<Answered>, code: Option<Code> },
+    /// By its group.
+    InItsGroup,
 }
 
 /// Decides: what was answered before gets that answer again, and what is new its own. An account that sends too fast is told
@@ -169,20 +361,20 @@ fn decide(
     allowed: Result<(), TooFast>,
     now: Timestamp,
 ) -> Decided {
-    let refuse = |rejection: &Rejection| Decided {
-        answered: answers::refuse(row.seq, question, rejection, now),
+    let refuse = |rejection: &Rejection| Decided::Now {
+        answered: Box::new(answers::refuse(row.seq, question, rejection, now)),
         code: Some(rejection.code()),
     };
     let same = |answer: &Answer| answer.question == question.message.question_hash;
     match (remembered, allowed) {
         (Some(answer), Ok(())) if same(&answer) => {
-            Decided { answered: answers::repeat(row.seq, answer, now), code: None }
+            Decided::Now { answered: Box::new(answers::repeat(row.seq, answer, now)), code: None }
         }
         (None, Err(TooFast { retry_after, tell: true })) => refuse(&Rejection::LimitExceeded { retry_after }),
-        (_, Err(_)) => Decided { answered: answers::ignore(row.seq), code: None },
+        (_, Err(_)) => Decided::Now { answered: Box::new(answers::ignore(row.seq)), code: None },
         (Some(_), Ok(())) => refuse(&Rejection::TxnReused),
         (None, Ok(())) => match &question.message.asked {
-            Ok(asked) => refuse(&judge(asked)),
+            Ok(_) => Decided::InItsGroup,
             Err(rejection) => refuse(rejection),
         },
     }

@@ -24,6 +24,7 @@ pub(super) struct Call<'a> {
     path: &'a [&'a str],
     query: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
+    content_type: &'static str,
     extra_wait: Option<Duration>,
     as_user: bool,
 }
@@ -37,6 +38,7 @@ impl<'a> Call<'a> {
             path,
             query: Vec::new(),
             body: None,
+            content_type: "application/json",
             extra_wait: None,
             as_user: true,
         }
@@ -50,6 +52,12 @@ impl<'a> Call<'a> {
     /// Something that is to be so.
     pub(super) fn put(name: &'static str, path: &'a [&'a str], body: Vec<u8>) -> Self {
         Self { method: Method::PUT, body: Some(body), ..Self::get(name, path) }
+    }
+
+    /// Says that the body is not JSON but this.
+    pub(super) fn of_type(mut self, content_type: &'static str) -> Self {
+        self.content_type = content_type;
+        self
     }
 
     /// How errors and logs name it.
@@ -114,12 +122,39 @@ impl Homeserver {
             Ok(answer) => self.judge(name, answer),
             Err(error) => Err(error),
         };
-        record::homeserver_call(name, done.as_ref().err().map_or(CallOutcome::Ok, CallError::outcome));
+        count(name, &done);
+        done
+    }
+
+    /// Asks, and gives back the bytes of a successful answer; nothing if they are more than `limit`, as soon as that
+    /// shows.
+    pub(super) async fn ask_within(
+        &self,
+        call: Call<'_>,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, CallError> {
+        let name = call.name;
+        let done = match self.open(call).await {
+            Ok(response) if response.status().is_success() => body_within(name, response, limit).await,
+            Ok(response) => match self.read(name, response).await {
+                Ok(answer) => self.judge(name, answer).map(Some),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        count(name, &done);
         done
     }
 
     /// Asks, and gives back whatever answer comes.
     pub(super) async fn exchange(&self, call: Call<'_>) -> Result<Answer, CallError> {
+        let name = call.name;
+        let response = self.open(call).await?;
+        self.read(name, response).await
+    }
+
+    /// Asks, and gives back the head of whatever answer comes.
+    async fn open(&self, call: Call<'_>) -> Result<Response, CallError> {
         let name = call.name;
         let inner = &*self.0;
         let allowed =
@@ -130,10 +165,9 @@ impl Homeserver {
             .header(AUTHORIZATION, inner.authorization.clone())
             .timeout(allowed);
         if let Some(body) = call.body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+            request = request.header(CONTENT_TYPE, call.content_type).body(body);
         }
-        let response = request.send().await.map_err(|error| failed(name, error))?;
-        self.read(name, response).await
+        request.send().await.map_err(|error| failed(name, error))
     }
 
     /// Sorts an answer by whose fault it is.
@@ -206,8 +240,8 @@ impl Homeserver {
     async fn read(&self, call: &'static str, mut response: Response) -> Result<Answer, CallError> {
         let status = response.status().as_u16();
         let retry_after = retry_after::of_head(response.headers(), clock::now());
-        let mut body = Vec::new();
         if !response.status().is_success() {
+            let mut body = Vec::new();
             // The status says enough; what its body adds is welcome, and no more.
             while let Ok(Some(chunk)) = response.chunk().await {
                 let room = limits::RESPONSE_ERROR_BYTES.saturating_sub(body.len());
@@ -218,24 +252,43 @@ impl Homeserver {
             }
             return Ok(Answer { status, retry_after, body });
         }
-        let broken = |why: &str| CallError::Broken { call, why: why.to_owned() };
-        if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-            return Err(broken("it answers compressed, though nobody asked for that"));
-        }
-        let limit = self.0.bounds.response_bytes;
-        let announced =
-            response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|announced: usize| announced > limit) {
-            return Err(broken("its answer is longer than any answer should be"));
-        }
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(call, error))? {
-            if body.len().saturating_add(chunk.len()) > limit {
-                return Err(broken("its answer is longer than any answer should be"));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = body_within(call, response, self.0.bounds.response_bytes).await?;
+        let body = body.ok_or_else(|| CallError::Broken {
+            call,
+            why: "its answer is longer than any answer should be".to_owned(),
+        })?;
         Ok(Answer { status, retry_after, body })
     }
+}
+
+/// Reads the body of a successful answer; nothing if it is longer than `limit`, as soon as that shows.
+async fn body_within(
+    call: &'static str,
+    mut response: Response,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, CallError> {
+    if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        let why = "it answers compressed, though nobody asked for that".to_owned();
+        return Err(CallError::Broken { call, why });
+    }
+    let announced =
+        response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|announced: usize| announced > limit) {
+        return Ok(None);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failed(call, error))? {
+        if body.len().saturating_add(chunk.len()) > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+/// Counts a call by how it ended.
+fn count<T>(call: &'static str, done: &Result<T, CallError>) {
+    record::homeserver_call(call, done.as_ref().err().map_or(CallOutcome::Ok, CallError::outcome));
 }
 
 /// An answer that is not what the specification promises. Says where, and nothing of the answer itself.

@@ -13,13 +13,17 @@ mod call;
 mod devices;
 mod error;
 mod json;
+mod keys;
+mod media;
 mod page;
+mod patience;
 mod pdu;
 mod pdu_fetch;
 mod ping;
 mod probe;
 mod retry_after;
 mod rooms;
+mod state;
 mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -41,11 +45,15 @@ use crate::clock;
 pub use backoff::Backoff;
 pub use devices::ServiceDevice;
 pub use error::CallError;
+pub use keys::PublishedKeys;
+pub use media::{DownloadError, Mxc};
 pub use page::{Invite, Poisoned, SyncPage, ToDevice};
+pub use patience::patiently;
 pub use pdu::{Pdu, PduError};
 pub use ping::PingError;
 pub use probe::{Abilities, Probe};
 pub use rooms::StateRow;
+pub use state::RoomEvent;
 
 /// Where the homeserver is and who the service is there.
 #[derive(Clone, Debug)]

@@ -4,8 +4,10 @@
 //! request is made only after the message is stored. Push transactions lose to-device messages while the service is away
 //! (measured), so those in them are not read; they bring room events, and word that the homeserver is there.
 
+mod in_hand;
 mod sync;
 mod transactions;
 
+pub use in_hand::{Held, InHand};
 pub use sync::SyncIntake;
 pub use transactions::Transactions;

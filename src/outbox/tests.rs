@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch, Op};
-use maypole_core::ids::{DeviceId, InboxSeq, Lane, OwedId, SyncToken, UserId};
+use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::ids::{DeviceId, Epoch, GroupId, InboxSeq, Lane, OwedId, SyncToken, UserId};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
 use maypole_core::records::{
@@ -327,6 +328,26 @@ impl Backend for Panicking {
 
     async fn set_aside(&self, limit: usize) -> Result<Vec<SetAside>, BackendError> {
         self.store.set_aside(limit).await
+    }
+
+    async fn head(&self, group: &GroupId) -> Result<Option<Head>, BackendError> {
+        self.store.head(group).await
+    }
+
+    async fn snapshot(&self, group: &GroupId) -> Result<Option<Snapshot>, BackendError> {
+        self.store.snapshot(group).await
+    }
+
+    async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Result<Vec<Entry>, BackendError> {
+        self.store.log(group, from, limit).await
+    }
+
+    async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
+        self.store.staged(group).await
+    }
+
+    async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
+        self.store.staged_groups(limit).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -3,6 +3,7 @@
 use maypole_core::ids::UserId;
 use maypole_core::ledger::LedgerError;
 
+use crate::admin::AdminError;
 use crate::homeserver::{CallError, SettingsError};
 use crate::http::auth::EmptyToken;
 use crate::http::listener::BindError;
@@ -56,6 +57,9 @@ pub enum ServiceError {
     /// A listener cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The operator's socket cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The homeserver does not accept the service.
     #[error(transparent)]
     NotAccepted(CallError),

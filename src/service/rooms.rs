@@ -14,11 +14,13 @@ use tokio_util::task::TaskTracker;
 
 use super::attach::attach;
 use super::error::ServiceError;
+use crate::admin::{self, AdminLimits};
 use crate::clock;
 use crate::config::{Config, EventPrefix};
+use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
-use crate::groups::Worker;
+use crate::groups::{Explainer, Lanes, Road, Worker};
 use crate::homeserver::{AccessToken, Bounds, Homeserver, ServiceDevice, Settings};
 use crate::http::auth::HomeserverToken;
 use crate::http::bounds::HttpLimits;
@@ -44,9 +46,11 @@ pub(super) struct Rooms {
     readiness: Readiness,
     exposition: Exposition,
     description: SelfDescription,
+    keys: Arc<Keys>,
     device: Arc<OnceLock<ServiceDevice>>,
     homeserver_token: HomeserverToken,
     doors: Vec<(Door, Listener)>,
+    admin: Option<admin::Listener>,
     wakes: Wakes,
     stops: Stops,
 }
@@ -57,6 +61,12 @@ struct Wakes {
     inbox: Arc<Notify>,
     outbox: Arc<Notify>,
     homeserver_is_there: Arc<Notify>,
+}
+
+/// What orders commits, and in whose words.
+struct Groups {
+    matrix: Arc<Matrix>,
+    lanes: Arc<Lanes<Road<Store>>>,
 }
 
 /// What ends first, next, and last.
@@ -80,9 +90,10 @@ impl Rooms {
         let homeserver = Homeserver::new(settings(config)?, token)?;
         let homeserver_token = HomeserverToken::new(config.appservice.hs_token.expose())?;
         let (store, ledger, keys) = open_store(config, &user).await?;
+        let admin = admin::Listener::open(&config.admin.socket).await?;
         let device = Arc::new(OnceLock::new());
         let prefix = prefix(config.protocol.event_prefix);
-        let description = SelfDescription::new(user.as_str(), prefix, &keys, device.clone());
+        let description = SelfDescription::new(&user, prefix, &keys, device.clone());
         let mut doors = vec![(Door::Matrix, Listener::bind(Door::Matrix, &config.listener.address)?)];
         if let Some(address) = config.operations.address {
             doors.push((Door::Operations, Listener::bind(Door::Operations, &[address])?));
@@ -97,9 +108,11 @@ impl Rooms {
             readiness: Readiness::default(),
             exposition,
             description,
+            keys: Arc::new(keys),
             device,
             homeserver_token,
             doors,
+            admin: Some(admin),
             wakes: Wakes::default(),
             stops: Stops::default(),
         })
@@ -121,6 +134,11 @@ impl Rooms {
         beside.spawn(self.exposition.clone().keep(stop.clone()));
         beside.spawn(forget(self.ledger.clone(), stop.clone()));
         beside.spawn(observe(self.ledger.clone(), stop.clone()));
+        let groups = self.groups();
+        if let Some(admin) = self.admin.take() {
+            let explainer = Explainer::new(self.ledger.clone(), groups.lanes.clone());
+            beside.spawn(admin.serve(explainer, AdminLimits::default(), stop.clone()));
+        }
         let probe = match stop.run_until_cancelled(attach(&self.homeserver, &self.readiness)).await {
             None => None,
             Some(attached) => Some(attached?),
@@ -128,7 +146,7 @@ impl Rooms {
         if let Some(probe) = probe {
             // It is set here alone, and once.
             let _ = self.device.set(probe.device.clone());
-            self.pass_on(probe.device).await;
+            self.pass_on(probe.device, groups).await;
         }
         beside.close();
         beside.wait().await;
@@ -137,7 +155,7 @@ impl Rooms {
     }
 
     /// Takes in, answers and sends; each ends only after what feeds it has ended.
-    async fn pass_on(&self, device: ServiceDevice) {
+    async fn pass_on(&self, device: ServiceDevice, groups: Groups) {
         let (ledger, homeserver, wakes) = (&self.ledger, &self.homeserver, &self.wakes);
         let intake = SyncIntake::new(
             ledger.clone(),
@@ -148,7 +166,8 @@ impl Rooms {
             wakes.homeserver_is_there.clone(),
         );
         let invites = Invites::new(ledger.clone(), homeserver.clone(), self.matrix_user.clone());
-        let worker = Worker::new(ledger.clone(), invites, wakes.inbox.clone(), wakes.outbox.clone());
+        let (inbox, owed) = (wakes.inbox.clone(), wakes.outbox.clone());
+        let worker = Worker::new(ledger.clone(), groups.matrix, invites, groups.lanes, inbox, owed);
         let outbox = Outbox::new(ledger.clone(), homeserver.clone(), wakes.outbox.clone());
         let stops = &self.stops;
         tokio::join!(
@@ -162,6 +181,15 @@ impl Rooms {
             },
             outbox.run(stops.outbox.clone()),
         );
+    }
+
+    /// What orders commits.
+    fn groups(&self) -> Groups {
+        let description = self.description.description().clone();
+        let matrix = Matrix::new(self.homeserver.clone(), self.matrix_user.clone(), &self.keys, description);
+        let matrix = Arc::new(matrix);
+        let road = Road::new(self.ledger.clone(), matrix.clone(), self.wakes.outbox.clone());
+        Groups { matrix, lanes: Arc::new(Lanes::new(road)) }
     }
 
     fn router(&self, door: Door) -> axum::Router {

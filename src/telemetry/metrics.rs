@@ -63,10 +63,16 @@ metrics! {
         "What could not be handled and is kept for the operator.";
     ANSWERS_REMEMBERED: Kind::Gauge, "maypole_answers_remembered", "answers", [],
         "Answers that the same question would get again.";
+    GROUPS: Kind::Gauge, "maypole_groups", "groups", [],
+        "Groups that are registered.";
+    STAGED: Kind::Gauge, "maypole_staged_commands", "commands", [],
+        "Commands that wait for what must happen at the homeserver first.";
     TO_DEVICE_RECEIVED: Kind::Counter, "maypole_to_device_received_total", "messages", ["kind"],
         "To-device messages that came in.";
     ANSWERED: Kind::Counter, "maypole_answered_total", "answers", ["code"],
         "Questions answered for the first time, by error code.";
+    ACCEPTED: Kind::Counter, "maypole_accepted_total", "commands", [],
+        "Registrations and commits that were accepted.";
     EVENTS_POISONED: Kind::Counter, "maypole_events_poisoned_total", "events", [],
         "Events that could not be read and were set aside.";
     SYNC_REQUESTS: Kind::Counter, "maypole_sync_requests_total", "requests", ["outcome"],

@@ -21,6 +21,8 @@ pub fn depths(depths: Depths) {
     gauge!(table::OWED_ROWS.name).set(depths.owed as f64);
     gauge!(table::SET_ASIDE_ROWS.name).set(depths.set_aside as f64);
     gauge!(table::ANSWERS_REMEMBERED.name).set(depths.answers as f64);
+    gauge!(table::GROUPS.name).set(depths.groups as f64);
+    gauge!(table::STAGED.name).set(depths.staged as f64);
 }
 
 /// A to-device message came in.
@@ -31,6 +33,11 @@ pub fn to_device_received(kind: MessageKind) {
 /// An answer was given, with this error code.
 pub fn answered(code: &'static str) {
     counter!(table::ANSWERED.name, "code" => code).increment(1);
+}
+
+/// A registration or a commit was accepted.
+pub fn accepted() {
+    counter!(table::ACCEPTED.name).increment(1);
 }
 
 /// An event could not be read and was set aside.
@@ -164,9 +171,10 @@ pub(super) mod tests {
 
     /// Records everything that can be recorded, once.
     pub(in super::super) fn record_everything() {
-        depths(Depths { inbox: 1, owed: 2, set_aside: 3, answers: 4 });
+        depths(Depths { inbox: 1, owed: 2, set_aside: 3, answers: 4, groups: 5, staged: 6 });
         to_device_received(MessageKind::Known);
         answered("M_BAD_JSON");
+        accepted();
         event_poisoned();
         sync_request(CallOutcome::Ok);
         homeserver_call("sync", CallOutcome::Limited);

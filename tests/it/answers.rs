@@ -43,7 +43,7 @@ fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
             "M_TOO_LARGE",
             "limit_bytes",
         ),
-        ("blob", json!({"message": blob(12)}), "M_MLS_UNSUPPORTED", "supported"),
+        ("a blob that is not there", json!({"message": blob(12)}), "M_MLS_BLOB", "field"),
         ("blob too large", json!({"message": blob(1 << 40)}), "M_TOO_LARGE", "limit_bytes"),
         ("broken blob", json!({"message": {"mxc": "mxc://maypole.test/abc"}}), "M_BAD_JSON", "field"),
         ("unknown group", json!({"message": commit}), "M_MLS_UNKNOWN_GROUP", "group_id"),
@@ -56,8 +56,8 @@ fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         (
             "registration",
             json!({"message": base64(&registration_for("!room:maypole.test"))}),
-            "M_MLS_UNSUPPORTED",
-            "supported",
+            "M_MLS_INVALID_GROUP_INFO",
+            "check",
         ),
     ]
 }
@@ -156,7 +156,7 @@ async fn without_a_transaction_the_hashes_tell_answers_apart() {
 async fn other_types_are_ignored_and_both_spellings_understood() {
     let house = House::start(binary()).await.unwrap();
     let alice = house.synapse.register("alice", "ALICE1").await.unwrap();
-    for kind in ["m.room_key_request", "m.mls.request", "org.example.thing"] {
+    for kind in ["m.room_key_request", "m.mls.commit", "org.example.thing"] {
         send(&alice, kind, kind, &json!({"device_id": "ALICE1", "txn_id": kind})).await;
     }
     let content = json!({"device_id": "ALICE1", "txn_id": "unstable"});

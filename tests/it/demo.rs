@@ -108,13 +108,27 @@ async fn the_demo_tells_its_story_and_leaves_nothing_behind() {
     assert_eq!(demo.ended().await, Some(0), "{}", demo.said());
     let said = demo.said();
     for words in [
-        "M_MLS_UNKNOWN_GROUP",
-        "M_BAD_JSON",
-        "M_MLS_MALFORMED",
-        "M_MLS_UNSUPPORTED",
-        "the same answer, to the byte",
-        "an MLS room: Maypole joins",
-        "an ordinary room: Maypole leaves: ",
+        "Maypole is invited, finds that the room is one of its own, and joins.",
+        "Maypole: m.mls.accepted.",
+        "sent by @:maypole.test\n      membership: \"invite\"\n      mls_commit: {\"commit\":",
+        "with a receipt:\n      epoch: 1\n",
+        "(m.mls.welcome):\n      epoch: 1\n",
+        "type: \"m.room.encrypted\"\n",
+        "content: {\"algorithm\":\"m.mls.10\",\"ciphertext\":",
+        "bob reads:   \"shall we dance?\"",
+        "alice reads: \"around the maypole!\"",
+        "M_MLS_STALE_EPOCH\n      somebody else was first: the group is in epoch 2\n      Apply `commits`",
+        "tries again: epoch 3.",
+        "bob reads:   \"from my laptop\"",
+        "$ maypole explain '!",
+        "    epoch        4, 5 in the log\n    last commit  made epoch 4, by @alice:maypole.test/LAPTOP",
+        "      leaf 2      @alice:maypole.test/LAPTOP\n",
+        "(kill -9)",
+        "alice reads: \"did the music stop?\"",
+        "carol is invited once, and the commit makes epoch 5.",
+        "All four devices are in epoch 5, with the same secrets.",
+        "M_FORBIDDEN\n      @bob:maypole.test may not kick @alice:maypole.test: ",
+        "      Change the room's state first, or let somebody commit who may.",
     ] {
         assert!(said.contains(words), "it does not say `{words}`:\n{said}");
     }
@@ -129,6 +143,8 @@ async fn the_demo_tells_its_story_and_leaves_nothing_behind() {
 async fn the_demo_stays_until_it_is_interrupted() {
     let demo = Demo::start(&["--keep"]);
     demo.until_it_says("Ctrl-C stops everything.").await;
+    let said = demo.said();
+    assert!(said.contains(" explain '!") && said.contains("m.mls.request/1"), "{said}");
     let addresses = demo.addresses();
     assert!(addresses.len() >= 3, "Synapse, service and operations: {addresses:?}");
     for address in &addresses {

@@ -1,8 +1,8 @@
-//! Arrows point down only: the pure crates reach nothing that performs I/O.
+//! Arrows point down only: the pure crates, and a client without its driver, reach nothing that performs I/O.
 
 use std::process::Command;
 
-/// Every crate that a package of the workspace is built with, tests apart.
+/// Every crate that a package of the workspace is built with, tests and what can be left out apart.
 fn built_with(package: &str) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -16,6 +16,7 @@ fn built_with(package: &str) -> Vec<String> {
             "--package",
             package,
         ])
+        .args((package == "maypole-client").then_some("--no-default-features"))
         .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
         .output()
         .unwrap();
@@ -26,7 +27,7 @@ fn built_with(package: &str) -> Vec<String> {
 
 #[test]
 fn the_pure_crates_reach_no_io() {
-    for package in ["maypole-mls", "maypole-core", "maypole-room"] {
+    for package in ["maypole-mls", "maypole-core", "maypole-room", "maypole-client"] {
         let crates = built_with(package);
         assert!(crates.len() > 2, "{package}: {crates:?}");
         for forbidden in ["tokio", "axum", "hyper", "reqwest", "sled", "sqlx", "mio", "socket2", "async-std"]
@@ -42,6 +43,7 @@ fn mls_knows_no_matrix_and_the_core_none_either() {
         ("maypole-mls", &["ruma", "serde_json", "maypole-core", "maypole-room", "maypole"][..]),
         ("maypole-core", &["ruma", "maypole-room", "maypole"]),
         ("maypole-room", &["maypole"]),
+        ("maypole-client", &["maypole"]),
     ] {
         let crates = built_with(package);
         for name in forbidden {

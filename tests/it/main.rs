@@ -13,6 +13,7 @@ mod answers;
 mod cli;
 mod demo;
 mod documents;
+mod groups;
 mod homeserver;
 mod http;
 mod invites;

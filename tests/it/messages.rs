@@ -11,7 +11,7 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     STANDARD_NO_PAD.encode(bytes)
 }
 
-/// A PrivateMessage that holds a commit for a group in an epoch; what is encrypted in it is made up.
+/// The beginning of a PublicMessage that holds a commit for a group in an epoch; what follows is made up.
 pub(crate) fn commit_for(group: &[u8], epoch: u64) -> Vec<u8> {
     let length = u32::try_from(group.len()).unwrap();
     let prefix = match length {
@@ -19,10 +19,11 @@ pub(crate) fn commit_for(group: &[u8], epoch: u64) -> Vec<u8> {
         0x40..0x4000 => (0x4000 | u16::try_from(length).unwrap()).to_be_bytes().to_vec(),
         _ => (0x8000_0000 | length).to_be_bytes().to_vec(),
     };
-    [&[0, 1, 0, 2][..], &prefix, group, &epoch.to_be_bytes(), &[3, 0, 1, 0xaa, 1, 0xbb]].concat()
+    let rest = [1, 0, 0, 0, 0, 0, 3, 0xaa];
+    [&[0, 1, 0, 1][..], &prefix, group, &epoch.to_be_bytes(), &rest].concat()
 }
 
-/// The registration of a new group, made by OpenMLS: a GroupInfo with its tree.
+/// The registration of a new group, made by OpenMLS, in which the service has no place: a GroupInfo with its tree.
 pub(crate) fn registration_for(room: &str) -> Vec<u8> {
     let mut member = Member::new(&format!("@alice:{SERVER_NAME}/ALICE1"), 1).unwrap();
     member.create_group(room.as_bytes(), &[]).unwrap();

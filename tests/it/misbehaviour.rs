@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use maypole_core::limits;
-use maypole_testkit::service::{SERVER_NAME, Service};
+use maypole_testkit::service::{House, SERVER_NAME, Service};
 use maypole_testkit::synapse::Synapse;
 use maypole_testkit::user::User;
 use maypole_testkit::wait::eventually;
 use serde_json::{Value, json};
 
-use crate::answers::binary;
 use crate::http::client::{ask, request};
 use crate::messages::{base64, commit_for, send};
-use crate::proxy::{Fault, Proxy, Scope};
+use crate::proxy::{self, Fault, Proxy, Scope};
 use crate::push;
 use crate::survival::note;
 
@@ -26,7 +25,7 @@ const FAILURES: usize = 4;
 const MESSAGES: usize = 10;
 
 /// An answer with this status, these header lines, and this body.
-fn answer(status: u16, headers: &str, body: &[u8]) -> Fault {
+pub(crate) fn answer(status: u16, headers: &str, body: &[u8]) -> Fault {
     let length = body.len();
     let head =
         format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n");
@@ -65,13 +64,7 @@ struct Passage {
 
 impl Passage {
     async fn open() -> Self {
-        let mut service = Service::prepare(binary()).unwrap();
-        let builder = Synapse::builder().server_name(SERVER_NAME).registration_file(service.registration());
-        let synapse = builder.start().await.unwrap();
-        let proxy = Proxy::before(([127, 0, 0, 1], synapse.port()).into()).await;
-        service.configure(&proxy.url(), "").unwrap();
-        service.start().unwrap();
-        service.ready().await.unwrap();
+        let (House { synapse, service }, proxy) = proxy::house().await;
         let alice = synapse.register("alice", "ALICE1").await.unwrap();
         Self { synapse, service, proxy, alice, answers: BTreeMap::new(), sent: 0 }
     }

@@ -122,8 +122,13 @@ async fn three_hundred_messages_are_answered_whatever_happens() {
     assert_eq!(answers.len(), MESSAGES);
     for (txn_id, answer) in answers {
         let n: usize = txn_id.strip_prefix("txn-").unwrap().parse().unwrap();
-        let expected =
-            ["M_MLS_UNKNOWN_GROUP", "M_BAD_JSON", "M_MLS_UNSUPPORTED", "M_MLS_MALFORMED", "M_TOO_LARGE"];
+        let expected = [
+            "M_MLS_UNKNOWN_GROUP",
+            "M_BAD_JSON",
+            "M_MLS_INVALID_GROUP_INFO",
+            "M_MLS_MALFORMED",
+            "M_TOO_LARGE",
+        ];
         assert_eq!(answer["errcode"], expected[n % 5], "{txn_id}");
     }
 }

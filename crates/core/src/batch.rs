@@ -4,7 +4,8 @@
 
 use std::future::Future;
 
-use crate::ids::{InboxSeq, OwedId, SyncToken, UserId};
+use crate::group::{Entry, Head, Snapshot, Staged};
+use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
 };
@@ -36,6 +37,10 @@ pub enum Expect {
     NewTransaction(PushTransaction),
     /// The outbox holds this row.
     StillOwed(OwedId),
+    /// The group is in this epoch, or, with none, is not there.
+    GroupAt(GroupId, Option<Epoch>),
+    /// This message of the inbox is staged in the group, or, with none, nothing is.
+    StagedIn(GroupId, Option<InboxSeq>),
 }
 
 /// What a batch does.
@@ -61,6 +66,16 @@ pub enum Op {
     NoteTransaction(PushTransaction),
     /// Something is kept for the operator; the oldest beyond the limit are dropped.
     SetAside(SetAside),
+    /// Where a group stands.
+    SetHead(Head),
+    /// An entry of a group's log.
+    Append(GroupId, Entry),
+    /// A group's tree; the one before is forgotten.
+    PutSnapshot(GroupId, Snapshot),
+    /// A command waits in its group for what must happen outside.
+    Stage(Staged),
+    /// Nothing waits in the group any more.
+    Unstage(GroupId),
 }
 
 /// Why a back end did not apply a batch or answer a question.
@@ -117,6 +132,32 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What was set aside, newest first.
     fn set_aside(&self, limit: usize) -> impl Future<Output = Result<Vec<SetAside>, BackendError>> + Send;
+
+    /// Where a group stands; nothing if there is none.
+    fn head(&self, group: &GroupId) -> impl Future<Output = Result<Option<Head>, BackendError>> + Send;
+
+    /// A group's newest snapshot.
+    fn snapshot(
+        &self,
+        group: &GroupId,
+    ) -> impl Future<Output = Result<Option<Snapshot>, BackendError>> + Send;
+
+    /// Entries of a group's log from an epoch on, in order.
+    fn log(
+        &self,
+        group: &GroupId,
+        from: Epoch,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Entry>, BackendError>> + Send;
+
+    /// What is staged in a group.
+    fn staged(&self, group: &GroupId) -> impl Future<Output = Result<Option<Staged>, BackendError>> + Send;
+
+    /// The groups in which something is staged, and the message of the inbox that each came with.
+    fn staged_groups(
+        &self,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(GroupId, InboxSeq)>, BackendError>> + Send;
 
     /// How much waits.
     fn depths(&self) -> impl Future<Output = Result<Depths, BackendError>> + Send;

@@ -42,6 +42,8 @@ text_ids! {
     DeviceId, limits::DEVICE_ID_BYTES;
     /// The name that a device gives one of its messages.
     TxnId, limits::TXN_ID_BYTES;
+    /// The name that a device gives one of its requests.
+    RequestId, limits::REQUEST_ID_BYTES;
     /// The homeserver's name for a push transaction.
     PushTxnId, 255;
     /// A position in the homeserver's stream of events.
@@ -71,6 +73,62 @@ impl GroupId {
 impl fmt::Debug for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GroupId({})", self.0.escape_ascii())
+    }
+}
+
+/// One device of one account: what a leaf's credential names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClientId {
+    /// The account.
+    pub user: UserId,
+    /// The device.
+    pub device: DeviceId,
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.user, self.device)
+    }
+}
+
+/// The number of an epoch, of those that canonical JSON can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// A group's first.
+    pub const ZERO: Self = Self(0);
+
+    /// Takes the number if it can be written.
+    ///
+    /// ```
+    /// use maypole_core::ids::Epoch;
+    ///
+    /// assert!(Epoch::new((1 << 53) - 1).is_some());
+    /// assert!(Epoch::new(1 << 53).is_none());
+    /// ```
+    pub const fn new(number: u64) -> Option<Self> {
+        if number < limits::EPOCH_END { Some(Self(number)) } else { None }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The one after it, if it can be written.
+    pub const fn next(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            Some(number) => Self::new(number),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
     }
 }
 
@@ -168,6 +226,11 @@ impl Lane {
     /// The lane of answers to one account, for what belongs to no group.
     pub fn of_user(user: &UserId) -> Self {
         Self(format!("user/{user}"))
+    }
+
+    /// The lane of what a group's members are told.
+    pub fn of_group(group: &GroupId) -> Self {
+        Self(format!("group/{:?}", Sha256::of(group.as_bytes())))
     }
 
     /// The lane's name.

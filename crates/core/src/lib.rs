@@ -6,10 +6,13 @@
 
 pub mod auth;
 pub mod batch;
+pub mod group;
 pub mod ids;
 pub mod ledger;
 pub mod limits;
+pub mod permit;
 pub mod rate;
+pub mod receipt;
 pub mod records;
 pub mod rejection;
 pub mod time;

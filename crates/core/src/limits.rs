@@ -16,8 +16,22 @@ pub const TXN_ID_BYTES: usize = 255;
 pub const DEVICE_ID_BYTES: usize = 255;
 /// The longest MLS group ID.
 pub const GROUP_ID_BYTES: usize = 1_024;
+/// Numbers from here on cannot be written in canonical JSON.
+pub const JSON_NUMBER_END: u64 = 1 << 53;
 /// Epochs from here on cannot be written in canonical JSON.
-pub const EPOCH_END: u64 = 1 << 53;
+pub const EPOCH_END: u64 = JSON_NUMBER_END;
+/// The longest name that a device may give a request.
+pub const REQUEST_ID_BYTES: usize = 255;
+/// How much of a want that nobody knows is repeated in the answer.
+pub const WANT_BYTES: usize = 64;
+/// The longest authenticated data of a commit.
+pub const AUTHENTICATED_DATA_BYTES: usize = 64 * 1024;
+/// Events that one commit may cite.
+pub const CITED_EVENTS: usize = 32;
+/// Users whose membership one commit may change: for each of them an event is sent.
+pub const MEMBER_CHANGES: usize = 500;
+/// The longest reason for a kick or ban.
+pub const REASON_BYTES: usize = 1_024;
 
 /// Messages that one account may send at once.
 pub const SENDER_BURST_MESSAGES: u64 = 1_000;
@@ -44,6 +58,69 @@ pub const PUSH_TRANSACTIONS_REMEMBERED: usize = 1_000;
 pub const SET_ASIDE_EVENT_BYTES: usize = 2_048;
 /// Rows set aside that are kept for the operator; older ones make room.
 pub const SET_ASIDE_ROWS: usize = 10_000;
+
+// Bytes by way of the media repository.
+
+/// Kibibytes of fetched blobs in memory.
+pub const BLOBS_MEMORY_KIB: usize = 256 * 1024;
+/// Blobs of one account that are fetched at once.
+pub const BLOB_FETCHES_PER_USER: usize = 2;
+/// Uploads whose address is remembered.
+pub const BLOBS_REMEMBERED: usize = 1_000;
+/// The largest bytes that stand in an event: three fields of this size, in base64, and the rest stay below
+/// [`OUTGOING_CONTENT_BYTES`].
+pub const INLINE_BYTES: usize = 12 * 1024;
+/// Recipients above which less stands in an event.
+pub const INLINE_RECIPIENTS: usize = 256;
+/// The largest bytes that stand in an event for more recipients.
+pub const INLINE_BYTES_FOR_MANY: usize = 2 * 1024;
+/// Events that commits cite, kept whole for the next commit.
+pub const CITED_EVENTS_REMEMBERED: usize = 256;
+/// Replaced state events that are looked at to find one of the service's own.
+pub const REPLACED_EVENTS: usize = 16;
+/// What stands around the commits in a response or a refusal.
+pub const RESPONSE_FRAME_BYTES: usize = 4 * 1024;
+/// Commits in one response, if so many fit.
+pub const COMMITS_IN_A_PAGE: usize = 64;
+/// Commits that a refusal brings along.
+pub const STALE_COMMITS: usize = 16;
+
+/// How long a message waits for memory for its blobs before it is told to come again.
+pub const BLOB_WAIT: Duration = Duration::from_secs(60);
+
+// Groups.
+
+/// The largest commit. One that gives new keys to a hundred thousand members has some eight million bytes.
+pub const COMMIT_BYTES: usize = 24 * 1024 * 1024;
+/// The largest Welcome, all its readers together.
+pub const WELCOME_BYTES: usize = 24 * 1024 * 1024;
+/// The largest GroupInfo, without a tree but for a group that begins; and the largest encrypted one in a Welcome.
+pub const GROUP_INFO_BYTES: usize = 128 * 1024;
+/// Commands and requests that wait in the lane of one group.
+pub const LANE_ROWS: usize = 1_000;
+/// What a full lane tells to wait.
+pub const LANE_RETRY: Duration = Duration::from_secs(5);
+/// How often the homeserver is asked for what a decision rests on, before the decision is given up.
+pub const READ_TRIES: u32 = 8;
+/// How often the homeserver may fail on an event that a commit needs, before the event counts as refused.
+pub const EFFECT_TRIES: u32 = 8;
+/// Epochs of a log that are looked at for one answer. A device that is further behind joins again.
+pub const LOG_WALK_EPOCHS: u64 = 1_024;
+
+/// Epochs after which a group's tree is written anew.
+pub const SNAPSHOT_EVERY_EPOCHS: u64 = 256;
+/// Deltas, in bytes, below which a group's tree is not written anew before that.
+pub const SNAPSHOT_EVERY_BYTES: u64 = 64 * 1024;
+/// Groups in which something is staged that are taken up at the start.
+pub const STAGED_AT_START: usize = 100_000;
+/// Entries of a group's log that are read at once.
+pub const LOG_PAGE: usize = 16;
+/// What a member takes in memory beside the bytes of its leaf and path.
+pub const GROUP_MEMBER_BYTES: usize = 1_024;
+/// What a group takes in memory besides its members.
+pub const GROUP_BASE_BYTES: usize = 4 * 1024;
+/// Memory for groups that nothing happens in.
+pub const GROUPS_CACHE_BYTES: usize = 256 * 1024 * 1024;
 
 // What waits.
 
@@ -134,6 +211,14 @@ pub const POISONED_BYTES: usize = 4 * 1024;
 pub const HOMESERVER_VERSIONS: usize = 1_000;
 /// Devices of the service's user that are deleted in one request.
 pub const DEVICES_DELETED_AT_ONCE: usize = 100;
+/// Users whose devices' keys are asked for in one request.
+pub const KEY_QUERY_USERS: usize = 250;
+/// How long the homeserver may wait for other servers when it is asked for keys.
+pub const KEY_QUERY_WAIT_MS: u64 = 10_000;
+/// Devices that one user may have; a longer list is not read.
+pub const DEVICES_PER_USER: usize = 1_000;
+/// The longest address in the media repository.
+pub const MXC_BYTES: usize = 512;
 /// The first wait after a failed request.
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 /// The longest wait after a failed request, whatever the homeserver asks for.
@@ -169,6 +254,27 @@ pub const DRAIN: Duration = Duration::from_secs(20);
 /// How long the whole service may take to stop in order.
 pub const DRAIN_WHOLE: Duration = Duration::from_secs(30);
 
+// The operator's socket.
+
+/// Connections to the operator's socket that are open at once.
+pub const ADMIN_CONNECTIONS: usize = 8;
+/// Connections that wait in the system's queue to be accepted there.
+pub const ADMIN_BACKLOG: u32 = 16;
+/// The longest request there.
+pub const ADMIN_REQUEST_BYTES: usize = 4 * 1024;
+/// The longest answer there.
+pub const ADMIN_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// How long a request there may take to arrive, and an answer to be taken.
+pub const ADMIN_STALL: Duration = Duration::from_secs(5);
+/// How long the service may take to find an answer.
+pub const ADMIN_THOUGHT: Duration = Duration::from_secs(10);
+/// How long a command waits for the whole answer.
+pub const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
+/// Members of a group that are listed to the operator.
+pub const EXPLAINED_MEMBERS: usize = 1_000;
+/// Effects of a staged commit that are listed to the operator.
+pub const EXPLAINED_EFFECTS: usize = 1_000;
+
 // What the operator writes.
 
 /// The longest configuration or registration file.
@@ -189,3 +295,38 @@ pub const REGEX_BYTES: usize = 1024 * 1024;
 pub const KEY_FILE_BYTES: usize = 16 * 1024;
 /// The longest backup of all keys.
 pub const KEYS_BACKUP_BYTES: usize = 256 * 1024;
+
+// A client's device.
+
+/// Epochs back of which a device can still read messages.
+pub const CLIENT_PAST_EPOCHS: usize = 10;
+/// Messages of one sender that may still arrive after a later one of the same epoch.
+pub const CLIENT_MESSAGES_OUT_OF_ORDER: u32 = 100;
+/// Messages of one sender that may be missing before one that is read.
+pub const CLIENT_MESSAGES_AHEAD: u32 = 1_000;
+/// Commits that a device keeps for later, because those before them have not come.
+pub const CLIENT_COMMITS_AHEAD: usize = 64;
+/// Room events that a device keeps for later, because their epoch has not begun for it.
+pub const CLIENT_EVENTS_AHEAD: usize = 1_000;
+/// Welcomes of one sender that wait until the device knows who the delivery service of their rooms is.
+pub const CLIENT_WELCOMES_OF_SENDER: usize = 100;
+/// Welcomes of all senders that wait so.
+pub const CLIENT_WELCOMES_WAITING: usize = 400;
+/// How often a device makes a commit again that came too late.
+pub const CLIENT_TRIES: u32 = 16;
+/// Bytes of a text that a device sends; encrypted and in base64 it fits an event.
+pub const CLIENT_TEXT_BYTES: usize = 40_000;
+/// KeyPackages that a device makes at once.
+pub const CLIENT_KEY_PACKAGES_AT_ONCE: usize = 100;
+/// The largest file of a client's state.
+pub const CLIENT_STATE_BYTES: u64 = 256 * 1024 * 1024;
+/// How long a client's `/sync` waits for something to happen.
+pub const CLIENT_SYNC_WAIT: Duration = Duration::from_secs(5);
+/// How long a client waits for a delivery service's answer before it sends the same again.
+pub const CLIENT_ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// Events that were told and that the caller has not taken.
+pub const CLIENT_EVENTS_KEPT: usize = 4_096;
+/// How long a client waits for what it checks others by: their published keys, and events that a commit cites.
+pub const CLIENT_CHECK_WAIT: Duration = Duration::from_secs(10);
+/// Events of a room that one `/sync` of a client brings.
+pub const CLIENT_TIMELINE_EVENTS: usize = 100;

@@ -164,4 +164,8 @@ pub struct Depths {
     pub set_aside: u64,
     /// Answers remembered.
     pub answers: u64,
+    /// Groups.
+    pub groups: u64,
+    /// Groups in which something is staged.
+    pub staged: u64,
 }

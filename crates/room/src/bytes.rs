@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use maypole_core::ids::Sha256;
 use maypole_core::limits;
@@ -40,10 +40,37 @@ impl Bytes {
             _ => Err(Rejection::BadJson { field, problem: "is neither base64 nor a blob" }),
         }
     }
+
+    /// The value of the field.
+    ///
+    /// ```
+    /// use maypole_room::bytes::Bytes;
+    ///
+    /// assert_eq!(Bytes::Inline(vec![0xfb, 0xff]).to_value(), "+/8");
+    /// ```
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Inline(bytes) => encode(bytes).into(),
+            Self::Blob(blob) => blob.to_value(),
+        }
+    }
+
+    /// The hash of the bytes, wherever they are.
+    pub fn hash(&self) -> Sha256 {
+        match self {
+            Self::Inline(bytes) => Sha256::of(bytes),
+            Self::Blob(blob) => blob.sha256,
+        }
+    }
 }
 
 impl Blob {
-    fn read(field: &'static str, object: &Map<String, Value>) -> Result<Self, Rejection> {
+    /// The value of a field whose bytes are there.
+    pub fn to_value(&self) -> Value {
+        json!({"mxc": self.mxc, "sha256": encode(self.sha256.as_bytes()), "size": self.size_bytes})
+    }
+
+    pub(crate) fn read(field: &'static str, object: &Map<String, Value>) -> Result<Self, Rejection> {
         let wrong = |problem| Rejection::BadJson { field, problem };
         let mxc =
             object.get("mxc").and_then(Value::as_str).filter(|mxc| <&ruma::MxcUri>::from(*mxc).is_valid());
@@ -72,8 +99,6 @@ pub fn encode(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -92,6 +117,7 @@ mod tests {
         let whole = json!({"mxc": "mxc://a.org/abc", "sha256": encode(&[7; 32]), "size": 12});
         let blob =
             Blob { mxc: "mxc://a.org/abc".into(), sha256: Sha256::from_bytes([7; 32]), size_bytes: 12 };
+        assert_eq!(blob.to_value(), whole);
         assert_eq!(Bytes::read("f", &whole), Ok(Bytes::Blob(blob)));
         let wrong = [
             ("mxc", json!("https://a.org/abc")),

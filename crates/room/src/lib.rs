@@ -3,10 +3,23 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accepted;
 pub mod bytes;
+pub mod commit_event;
+pub mod delivery_service;
 pub mod description;
+mod fields;
+pub mod identity;
 pub mod invite;
+pub mod member_event;
 pub mod message;
 pub mod names;
+pub mod permit;
+pub mod receipt;
 pub mod rejected;
+pub mod request;
+pub mod response;
 pub mod strict_json;
+pub mod welcome_event;
+
+pub use fields::ShapeError;

@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use maypole_core::ids::{DeviceId, GroupId, Sha256, TxnId};
+use maypole_core::ids::{DeviceId, Epoch, GroupId, Sha256, TxnId};
 use maypole_core::limits;
-use maypole_core::rejection::{Rejection, Unsupported};
+use maypole_core::rejection::{Part, Rejection, Unsupported};
 use maypole_mls::envelope::{ContentType, Envelope, EnvelopeError};
 
 use crate::bytes::Bytes;
@@ -35,7 +35,20 @@ pub struct Message {
 
 /// What a device asks of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub struct Asked {
+    /// The MLS message.
+    pub message: Bytes,
+    /// What it is; not known while it lies in the media repository.
+    pub inside: Option<Inside>,
+    /// The Welcome that belongs to a commit.
+    pub welcome: Option<Bytes>,
+    /// The GroupInfo of the epoch that a commit makes.
+    pub group_info: Option<Bytes>,
+}
+
+/// What an MLS message asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inside {
     /// To take care of a new group.
     Register {
         /// The group.
@@ -43,12 +56,12 @@ pub enum Asked {
         /// The cipher suite.
         cipher_suite: u16,
     },
-    /// To accept a commit or pass on a proposal.
-    Handshake {
+    /// To accept a commit.
+    Commit {
         /// The group.
         group: GroupId,
         /// The epoch that it was made in.
-        epoch: u64,
+        epoch: Epoch,
     },
 }
 
@@ -97,17 +110,18 @@ impl Message {
             Ok(Bytes::Blob(blob)) => Some(blob.sha256),
             Err(_) => None,
         };
-        let read = match &bytes {
-            Ok(Bytes::Inline(bytes)) => read_envelope(bytes),
-            Ok(Bytes::Blob(_)) => Err(Rejection::Unsupported(Unsupported::Blob)),
+        let inside = match &bytes {
+            Ok(Bytes::Inline(bytes)) => Inside::read(bytes).map(Some),
+            Ok(Bytes::Blob(_)) => Ok(None),
             Err(rejection) => Err(rejection.clone()),
         };
-        let group = read.as_ref().ok().map(|asked| asked.group().clone());
+        let group =
+            inside.as_ref().ok().and_then(|inside| inside.as_ref()).map(|inside| inside.group().clone());
         // What is wrong with the JSON is told before what is wrong with the MLS inside it.
         let asked = device.as_ref().map_err(Rejection::clone).and_then(|_| {
             txn_id.as_ref().map_err(Rejection::clone)?;
-            check_commit_info(&object)?;
-            read
+            let (welcome, group_info) = read_commit_info(&object)?;
+            Ok(Asked { message: bytes?, inside: inside?, welcome, group_info })
         });
         let question_hash = hash_question(&object, content);
         let content_hash = strict_json::content_hash(&Value::Object(object), content);
@@ -116,11 +130,53 @@ impl Message {
     }
 }
 
-impl Asked {
+impl Message {
+    /// The bytes of a message that lay in the media repository have come.
+    #[must_use]
+    pub fn with_bytes(mut self, bytes: Vec<u8>) -> Self {
+        let inside = Inside::read(&bytes);
+        self.group = inside.as_ref().ok().map(|inside| inside.group().clone());
+        self.asked = self
+            .asked
+            .and_then(|asked| Ok(Asked { message: Bytes::Inline(bytes), inside: Some(inside?), ..asked }));
+        self
+    }
+}
+
+impl Inside {
     /// The group that it is about.
     pub fn group(&self) -> &GroupId {
         match self {
-            Self::Register { group, .. } | Self::Handshake { group, .. } => group,
+            Self::Register { group, .. } | Self::Commit { group, .. } => group,
+        }
+    }
+
+    /// Reads the outside of an `MLSMessage`.
+    pub fn read(bytes: &[u8]) -> Result<Self, Rejection> {
+        let envelope = Envelope::read(bytes).map_err(|error| match error {
+            EnvelopeError::Version(version) => Rejection::Unsupported(Unsupported::ProtocolVersion(version)),
+            EnvelopeError::WireFormat(format) => Rejection::Unsupported(Unsupported::WireFormat(format)),
+            EnvelopeError::Broken(broken) => Rejection::malformed(Part::Message, broken),
+        })?;
+        match envelope {
+            Envelope::Public(message) if message.content_type == ContentType::Proposal => {
+                Err(Rejection::Unsupported(Unsupported::Proposal))
+            }
+            Envelope::Public(message) => {
+                let group = read_group_id(message.group_id)?;
+                let epoch = Epoch::new(message.epoch).ok_or(Rejection::Unsupported(Unsupported::Epoch))?;
+                Ok(Self::Commit { group, epoch })
+            }
+            Envelope::Private(message) if message.content_type == ContentType::Application => {
+                Err(Rejection::Unsupported(Unsupported::ApplicationMessage))
+            }
+            Envelope::Private(_) => Err(Rejection::Unsupported(Unsupported::PrivateHandshake)),
+            Envelope::GroupInfo(info) => {
+                let group = read_group_id(info.context.group_id)?;
+                Ok(Self::Register { group, cipher_suite: info.context.suite })
+            }
+            Envelope::Welcome(_) => Err(Rejection::Unsupported(Unsupported::WireFormat(3))),
+            Envelope::KeyPackage(_) => Err(Rejection::Unsupported(Unsupported::WireFormat(5))),
         }
     }
 }
@@ -154,46 +210,12 @@ fn read_txn_id(object: &Map<String, Value>) -> Result<Option<TxnId>, Rejection> 
     TxnId::parse(text).map(Some).ok_or(bad("txn_id", "is empty or longer than 255 bytes"))
 }
 
-fn check_commit_info(object: &Map<String, Value>) -> Result<(), Rejection> {
-    let Some(info) = object.get("commit_info") else { return Ok(()) };
+/// The Welcome and the GroupInfo beside a commit.
+fn read_commit_info(object: &Map<String, Value>) -> Result<(Option<Bytes>, Option<Bytes>), Rejection> {
+    let Some(info) = object.get("commit_info") else { return Ok((None, None)) };
     let info = info.as_object().ok_or(bad("commit_info", "is not an object"))?;
-    for (key, field) in [("welcome", "commit_info.welcome"), ("group_info", "commit_info.group_info")] {
-        if let Some(value) = info.get(key) {
-            Bytes::read(field, value)?;
-        }
-    }
-    Ok(())
-}
-
-fn read_envelope(bytes: &[u8]) -> Result<Asked, Rejection> {
-    let envelope = Envelope::read(bytes).map_err(|error| match error {
-        EnvelopeError::Version(version) => Rejection::Unsupported(Unsupported::ProtocolVersion(version)),
-        EnvelopeError::WireFormat(format) => Rejection::Unsupported(Unsupported::WireFormat(format)),
-        EnvelopeError::Broken(broken) => {
-            Rejection::Malformed { offset: broken.offset, problem: broken.problem }
-        }
-    })?;
-    match envelope {
-        Envelope::Public(message) => handshake(message.group_id, message.epoch),
-        Envelope::Private(message) if message.content_type == ContentType::Application => {
-            Err(Rejection::Unsupported(Unsupported::ApplicationMessage))
-        }
-        Envelope::Private(message) => handshake(message.group_id, message.epoch),
-        Envelope::GroupInfo(info) => {
-            let group = read_group_id(info.context.group_id)?;
-            Ok(Asked::Register { group, cipher_suite: info.context.suite })
-        }
-        Envelope::Welcome(_) => Err(Rejection::Unsupported(Unsupported::WireFormat(3))),
-        Envelope::KeyPackage(_) => Err(Rejection::Unsupported(Unsupported::WireFormat(5))),
-    }
-}
-
-fn handshake(group: &[u8], epoch: u64) -> Result<Asked, Rejection> {
-    let group = read_group_id(group)?;
-    if epoch >= limits::EPOCH_END {
-        return Err(Rejection::Unsupported(Unsupported::Epoch));
-    }
-    Ok(Asked::Handshake { group, epoch })
+    let read = |key, field| info.get(key).map(|value| Bytes::read(field, value)).transpose();
+    Ok((read("welcome", "commit_info.welcome")?, read("group_info", "commit_info.group_info")?))
 }
 
 fn read_group_id(bytes: &[u8]) -> Result<GroupId, Rejection> {

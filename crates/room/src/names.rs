@@ -1,4 +1,4 @@
-//! The names of to-device events, in both spellings: `m.mls.*` as MSC4244 writes them, and unstable.
+//! The names of events, in both spellings: `m.mls.*` as MSC4244 writes them, and unstable.
 
 /// What stands before an event's own name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,23 +30,50 @@ impl Prefix {
     }
 }
 
-/// The to-device events that the service understands or sends.
+/// The events that the service understands or sends, to-device but for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Name {
     /// From a device: an MLS message.
     Message,
     /// To a device: its message was refused.
     Rejected,
+    /// To a device: its registration or proposal was accepted.
+    Accepted,
+    /// To every device of a group: a commit was accepted.
+    Commit,
+    /// To a device that a commit adds: how to join.
+    Welcome,
+    /// From a device: what it wants to know.
+    Request,
+    /// To a device: what it asked for.
+    Response,
+    /// The state event that says which group is a room's; its state key is the service's account.
+    DeliveryService,
 }
 
 impl Name {
-    const ALL: [Self; 2] = [Self::Message, Self::Rejected];
+    const ALL: [Self; 8] = [
+        Self::Message,
+        Self::Rejected,
+        Self::Accepted,
+        Self::Commit,
+        Self::Welcome,
+        Self::Request,
+        Self::Response,
+        Self::DeliveryService,
+    ];
 
     /// The name without its prefix.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Message => "message",
             Self::Rejected => "rejected",
+            Self::Accepted => "accepted",
+            Self::Commit => "commit",
+            Self::Welcome => "welcome",
+            Self::Request => "request",
+            Self::Response => "response",
+            Self::DeliveryService => "delivery_service",
         }
     }
 }
@@ -81,9 +108,14 @@ mod tests {
 
     #[test]
     fn neighbours_are_not_ours() {
-        for other in
-            ["m.mls", "m.mls.", "m.mls.messages", "M.MLS.MESSAGE", "org.matrix.msc4244.m.mls.message", ""]
-        {
+        for other in [
+            "m.mls",
+            "m.mls.",
+            "m.mls.messages",
+            "M.MLS.MESSAGE",
+            "org.matrix.msc4244.m.mls.message",
+            "m.mls.commit ",
+        ] {
             assert_eq!(parse(other), None, "{other}");
         }
     }

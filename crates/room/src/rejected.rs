@@ -5,7 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
-use maypole_core::rejection::{Rejection, Unsupported};
+use maypole_core::ids::UserId;
+use maypole_core::rejection::{Citable, Rejection, Unsupported};
+use maypole_mls::Suite;
 use maypole_mls::envelope::MLS_10;
 
 use crate::bytes::encode;
@@ -58,7 +60,7 @@ fn about(message: &Message) -> Map<String, Value> {
 }
 
 /// What the client needs to do better.
-fn particulars(rejection: &Rejection) -> Vec<(&'static str, Value)> {
+pub(crate) fn particulars(rejection: &Rejection) -> Vec<(&'static str, Value)> {
     match rejection {
         Rejection::BadJson { field, .. } => vec![("field", json!(field))],
         Rejection::Malformed { offset, .. } => vec![("offset", json!(offset))],
@@ -67,20 +69,53 @@ fn particulars(rejection: &Rejection) -> Vec<(&'static str, Value)> {
             vec![("retry_after_ms", json!(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX)))]
         }
         Rejection::Unsupported(unsupported) => vec![("supported", supported(*unsupported))],
-        Rejection::TxnReused | Rejection::UnknownGroup => Vec::new(),
+        Rejection::StaleEpoch { current } => {
+            current.iter().map(|epoch| ("current_epoch", json!(epoch.get()))).collect()
+        }
+        Rejection::EpochGone { oldest, .. } => vec![("oldest_epoch", json!(oldest.get()))],
+        Rejection::Invalid { check, .. } => {
+            vec![("check", json!(check.name)), ("section", json!(check.section))]
+        }
+        Rejection::SenderMismatch { sender, leaf } => vec![("sender", json!(sender)), ("leaf", json!(leaf))],
+        Rejection::Identity { leaf, identity, .. } => {
+            vec![("identity", json!(identity)), ("leaf_index", json!(leaf))]
+        }
+        Rejection::StaleAuthEvents { current } | Rejection::MissingAuthEvents { current } => {
+            vec![("auth_events", current.iter().map(citable).collect())]
+        }
+        Rejection::NotJoined { users } | Rejection::Unavailable { users, .. } => {
+            vec![("users", users.iter().map(UserId::as_str).collect())]
+        }
+        Rejection::NotDeliveryService { service } => {
+            service.iter().map(|service| ("delivery_service", json!(service))).collect()
+        }
+        Rejection::Blob { field, .. } => vec![("field", json!(field))],
+        Rejection::TxnReused
+        | Rejection::UnknownGroup
+        | Rejection::Forbidden { .. }
+        | Rejection::Frozen { .. } => Vec::new(),
     }
+}
+
+/// Something that a commit can cite.
+fn citable(citable: &Citable) -> Value {
+    json!({"event_id": citable.id, "type": citable.kind, "state_key": citable.key})
 }
 
 /// What is supported instead.
 fn supported(unsupported: Unsupported) -> Value {
     match unsupported {
         Unsupported::ProtocolVersion(_) => json!({"protocol_versions": [MLS_10]}),
-        Unsupported::WireFormat(_) | Unsupported::ApplicationMessage => {
-            json!({"wire_formats": ["mls_public_message", "mls_private_message", "mls_group_info"]})
+        Unsupported::WireFormat(_)
+        | Unsupported::ApplicationMessage
+        | Unsupported::PrivateHandshake
+        | Unsupported::Proposal => {
+            json!({"wire_formats": ["mls_public_message", "mls_group_info"], "content_types": ["commit"]})
         }
         Unsupported::Epoch => json!({"epochs_below": maypole_core::limits::EPOCH_END}),
-        Unsupported::Blob => json!({"bytes": ["base64"]}),
-        Unsupported::Registration => json!({"ciphersuites": []}),
+        Unsupported::CipherSuite(_) => json!({"ciphersuites": Suite::ALL.map(Suite::code)}),
+        Unsupported::ByRule(refusal) => json!({"check": refusal.rule.name(), "section": refusal.section()}),
+        Unsupported::Want => json!({"want": ["group_info", "commits"]}),
     }
 }
 
@@ -88,7 +123,8 @@ fn supported(unsupported: Unsupported) -> Value {
 mod tests {
     use std::time::Duration;
 
-    use maypole_core::ids::Sha256;
+    use maypole_core::ids::{Epoch, Sha256};
+    use maypole_core::rejection::Part;
 
     use super::*;
 
@@ -96,10 +132,11 @@ mod tests {
         super::content(&Message::read(content.to_string().as_bytes()), rejection)
     }
 
-    /// A PrivateMessage for a group named like a room, in epoch 5, holding a commit.
+    /// The beginning of a PublicMessage for a group, in epoch 5, holding a commit.
     fn commit_for(group: &[u8]) -> String {
         let length = u8::try_from(group.len()).unwrap();
-        encode(&[&[0, 1, 0, 2, length], group, &[0, 0, 0, 0, 0, 0, 0, 5, 3, 0, 1, 0xaa, 1, 0xbb]].concat())
+        let rest = [0, 0, 0, 0, 0, 0, 0, 5, 1, 0, 0, 0, 0, 0, 3, 0xaa];
+        encode(&[&[0, 1, 0, 1, length], group, &rest].concat())
     }
 
     #[test]
@@ -132,14 +169,36 @@ mod tests {
     fn every_refusal_says_what_to_do() {
         let all = [
             (Rejection::BadJson { field: "message", problem: "is missing" }, "field"),
-            (Rejection::Malformed { offset: 3, problem: "the epoch is cut short" }, "offset"),
+            (
+                Rejection::Malformed { part: Part::Message, offset: 3, problem: "the epoch is cut short" },
+                "offset",
+            ),
             (Rejection::TooLarge { what: "the blob", limit_bytes: 5 }, "limit_bytes"),
             (Rejection::LimitExceeded { retry_after: Duration::from_millis(70) }, "retry_after_ms"),
-            (Rejection::Unsupported(Unsupported::Registration), "supported"),
             (Rejection::Unsupported(Unsupported::ProtocolVersion(2)), "supported"),
             (Rejection::Unsupported(Unsupported::WireFormat(3)), "supported"),
             (Rejection::Unsupported(Unsupported::Epoch), "supported"),
-            (Rejection::Unsupported(Unsupported::Blob), "supported"),
+            (Rejection::Unsupported(Unsupported::PrivateHandshake), "supported"),
+            (Rejection::Unsupported(Unsupported::Proposal), "supported"),
+            (Rejection::Unsupported(Unsupported::CipherSuite(4)), "supported"),
+            (Rejection::Unsupported(Unsupported::Want), "supported"),
+            (Rejection::StaleEpoch { current: Some(Epoch::ZERO) }, "current_epoch"),
+            (Rejection::StaleEpoch { current: None }, "advice"),
+            (Rejection::EpochGone { from: Epoch::ZERO, oldest: Epoch::ZERO }, "oldest_epoch"),
+            (Rejection::terms(Part::Welcome, "Missing", "§12.4", "it is missing"), "check"),
+            (Rejection::SenderMismatch { sender: "@a:b".into(), leaf: "@c:d/E".into() }, "leaf"),
+            (
+                Rejection::Identity { leaf: Some(1), identity: "@a:b/C".into(), problem: "is none" },
+                "identity",
+            ),
+            (Rejection::forbidden("no"), "advice"),
+            (Rejection::StaleAuthEvents { current: Vec::new() }, "auth_events"),
+            (Rejection::MissingAuthEvents { current: Vec::new() }, "auth_events"),
+            (Rejection::NotJoined { users: Vec::new() }, "users"),
+            (Rejection::NotDeliveryService { service: Some("@:b.org".into()) }, "delivery_service"),
+            (Rejection::Frozen { reason: "no power".into() }, "advice"),
+            (Rejection::Blob { field: "message", problem: "is gone" }, "field"),
+            (Rejection::Unavailable { users: Vec::new(), problem: "silence" }, "users"),
             (Rejection::TxnReused, "advice"),
             (Rejection::UnknownGroup, "advice"),
         ];

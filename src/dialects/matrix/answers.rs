@@ -6,19 +6,39 @@ use maypole_core::limits;
 use maypole_core::records::{Answer, Delivery, Owed, Recipient};
 use maypole_core::rejection::Rejection;
 use maypole_core::time::Timestamp;
-use maypole_room::names::Name;
+use maypole_room::names::{Name, Prefix};
 use maypole_room::rejected;
+use serde_json::{Map, Value};
 
 use super::questions::Question;
 
 /// Refuses a question for the first time.
 pub fn refuse(row: InboxSeq, question: &Question, rejection: &Rejection, now: Timestamp) -> Answered {
-    let content = rejected::content(&question.message, rejection);
+    refuse_with(row, question, rejection, content(question, rejection), question.prefix, now)
+}
+
+/// What a refusal says.
+pub fn content(question: &Question, rejection: &Rejection) -> Map<String, Value> {
+    match rejected::content(&question.message, rejection) {
+        Value::Object(content) => content,
+        _ => Map::new(),
+    }
+}
+
+/// Refuses a question for the first time, with this content, spelled like that.
+pub fn refuse_with(
+    row: InboxSeq,
+    question: &Question,
+    rejection: &Rejection,
+    content: Map<String, Value>,
+    prefix: Prefix,
+    now: Timestamp,
+) -> Answered {
     // A `Value` of strings and numbers always has a JSON form.
-    let content = content.to_string().into_bytes();
+    let content = Value::Object(content).to_string().into_bytes();
     let recipient =
         Recipient { user: question.caller.get().clone(), device: question.message.device.clone() };
-    let kind = question.prefix.event_type(Name::Rejected);
+    let kind = prefix.event_type(Name::Rejected);
     let delivery = Delivery::ToDevice { kind, content, recipients: vec![recipient] };
     let lane = Lane::of_user(question.caller.get());
     let remember = rejection.code().facts().remembered.then(|| {
@@ -31,6 +51,15 @@ pub fn refuse(row: InboxSeq, question: &Question, rejection: &Rejection, now: Ti
         (question.key, answer)
     });
     Answered { row, remember, owed: vec![Owed { lane, delivery, owed_at: now }] }
+}
+
+/// Answers a question under whose key there is an answer already: the same question gets it again.
+pub fn again(row: InboxSeq, question: &Question, answer: Answer, now: Timestamp) -> Answered {
+    if answer.question == question.message.question_hash {
+        repeat(row, answer, now)
+    } else {
+        refuse(row, question, &Rejection::TxnReused, now)
+    }
 }
 
 /// Gives the same answer to the same question once more.
@@ -51,7 +80,7 @@ mod tests {
     use maypole_core::auth::{AuthToken, Authenticated};
     use maypole_core::ids::UserId;
     use maypole_core::records::{InboxItem, Incoming};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use maypole_core::ids::UserId;
 use maypole_core::limits;
 use maypole_room::bytes::encode;
-use maypole_room::description::{
-    Credential, Description, ExternalSender, Limits, ReceiptKey, external_sender_identity,
-};
+use maypole_room::description::{Credential, Description, ExternalSender, Limits, ReceiptKey};
 use maypole_room::names::Prefix;
 use serde_json::Value;
 
+use super::terms::MatrixTerms;
 use crate::homeserver::ServiceDevice;
 use crate::http::ports::Describe;
 use crate::keys::Keys;
@@ -25,19 +25,20 @@ pub struct SelfDescription {
 
 impl SelfDescription {
     /// Describes the service with these keys; `device` is filled in when it is known.
-    pub fn new(user_id: &str, prefix: Prefix, keys: &Keys, device: Arc<OnceLock<ServiceDevice>>) -> Self {
+    pub fn new(user_id: &UserId, prefix: Prefix, keys: &Keys, device: Arc<OnceLock<ServiceDevice>>) -> Self {
         let (key_id, public_key) = (keys.receipt_key().id().to_owned(), encode(keys.receipt_key().public()));
-        let identity = external_sender_identity(user_id, &key_id, &public_key);
-        let credential = Credential { credential_type: "basic".into(), identity };
+        let terms = MatrixTerms::new(user_id, keys);
+        let credential =
+            Credential { credential_type: "basic".into(), identity: terms.identity().to_owned() };
         let signature_keys: BTreeMap<String, String> =
             keys.public_keys().map(|(scheme, key)| (scheme.to_string(), encode(key))).collect();
         let description = Description {
-            user_id: user_id.to_owned(),
+            user_id: user_id.to_string(),
             device_id: String::new(),
             event_prefix: prefix.as_str().to_owned(),
             external_sender: ExternalSender { credential, signature_keys },
             receipt_key: ReceiptKey { key_id, public_key },
-            ciphersuites: Vec::new(),
+            ciphersuites: terms.suites(),
             room_versions: vec!["11".into(), "12".into()],
             limits: Limits {
                 to_device_content_bytes: limits::TO_DEVICE_CONTENT_BYTES,
@@ -48,6 +49,11 @@ impl SelfDescription {
             },
         };
         Self { description, device }
+    }
+
+    /// What is described, but for the device.
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 }
 

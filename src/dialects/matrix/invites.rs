@@ -4,11 +4,10 @@
 //! own create event, whose ID and content hash are recomputed: an invitation may claim anything. An invitation stays in
 //! the inbox until it is dealt with, so each step may be repeated.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use maypole_core::batch::Backend;
-use maypole_core::ids::{InboxSeq, RoomId};
+use maypole_core::ids::RoomId;
 use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_core::records::{InboxRow, Incoming};
@@ -23,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::answers;
 use crate::clock;
 use crate::homeserver::{Backoff, CallError, Homeserver, Pdu, PduError};
+use crate::intake::Held;
 use crate::telemetry::labels::InviteOutcome;
 use crate::telemetry::record;
 
@@ -37,19 +37,6 @@ struct Shared<B> {
     homeserver: Homeserver,
     our_user: OwnedUserId,
     places: Semaphore,
-    under_way: Mutex<HashSet<InboxSeq>>,
-}
-
-/// A row that is in hand as long as this lives, however its task ends.
-struct InHand<B> {
-    shared: Arc<Shared<B>>,
-    seq: InboxSeq,
-}
-
-impl<B> Drop for InHand<B> {
-    fn drop(&mut self) {
-        self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.seq);
-    }
 }
 
 /// How an invitation ended.
@@ -62,23 +49,16 @@ impl<B: Backend> Invites<B> {
     /// Deals with invitations of `our_user`.
     pub fn new(ledger: Arc<Ledger<B>>, homeserver: Homeserver, our_user: OwnedUserId) -> Self {
         let places = Semaphore::new(limits::INVITES_AT_ONCE);
-        let shared = Shared { ledger, homeserver, our_user, places, under_way: Mutex::default() };
+        let shared = Shared { ledger, homeserver, our_user, places };
         Self { shared: Arc::new(shared), tasks: TaskTracker::new() }
     }
 
-    /// Takes a row of the inbox in hand, unless it already is.
-    pub fn take(&self, row: InboxRow, stop: &CancellationToken) {
-        let mut under_way = self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if !under_way.insert(row.seq) {
-            return;
-        }
-        drop(under_way);
-        let in_hand = InHand { shared: self.shared.clone(), seq: row.seq };
-        let stop = stop.clone();
+    /// Deals with a row of the inbox that is in hand.
+    pub fn take(&self, row: InboxRow, held: Held, stop: &CancellationToken) {
+        let (shared, stop) = (self.shared.clone(), stop.clone());
         self.tasks.spawn(async move {
-            let shared = in_hand.shared.clone();
             stop.run_until_cancelled(shared.handle(row)).await;
-            drop(in_hand);
+            drop(held);
         });
     }
 

@@ -6,7 +6,7 @@ use maypole_core::rejection::Code;
 pub fn reference() -> String {
     let mut page = String::from(
         "# Refusals\n\n\
-         Made from `crates/core/src/rejection.rs`. Every `m.mls.rejected` carries `errcode`, `error` (a sentence on the very \
+         Made from `crates/core/src/rejection/`. Every `m.mls.rejected` carries `errcode`, `error` (a sentence on the very \
          message), `advice` (what to do next), and what tells you which message it is about; see [protocol.md](protocol.md).\n\n\
          A refusal that is *remembered* is given again, to the byte, when the same message comes again within 24 hours. One \
          that is not may turn out otherwise the next time.\n",

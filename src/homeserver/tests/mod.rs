@@ -2,9 +2,12 @@
 
 mod answers;
 pub(crate) mod faulty;
+mod keys;
+mod media;
 mod pages;
 mod probing;
 mod requests;
+mod state;
 
 use std::time::Duration;
 

@@ -10,7 +10,10 @@ use proptest::prelude::*;
 
 use super::Place;
 use super::model::Model;
-use super::samples::{answer, aside, batch, key, message, owed, owed_to_many, token, transaction, user};
+use super::samples::{
+    answer, aside, batch, entry, epoch, group, head, key, message, owed, owed_to_many, snapshot, staged,
+    token, transaction, user,
+};
 
 /// Every law that needs no random cases. Each gets a place of its own.
 pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
@@ -23,6 +26,8 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     rows_set_aside_are_bounded(&place()).await;
     a_large_batch_is_one_batch(&place()).await;
     of_many_at_once_one_wins(&place()).await;
+    of_many_commits_of_one_epoch_one_wins(&place()).await;
+    a_log_is_read_in_order_and_in_pages(&place()).await;
 }
 
 async fn an_empty_store_is_empty(place: &impl Place) {
@@ -41,6 +46,8 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Op::MoveCursor(token("s1")),
         Op::Remember(key(1), answer(1, 10, 11)),
         Op::NoteTransaction(transaction(1)),
+        Op::SetHead(head(1, 5, 10)),
+        Op::Stage(staged(1, 7, 10)),
     ];
     store.apply(batch(vec![Expect::Unbound, Expect::Cursor(None)], setup)).await.unwrap();
     let broken = [
@@ -51,6 +58,12 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Expect::NoAnswer(key(1), now),
         Expect::NewTransaction(transaction(1)),
         Expect::StillOwed(OwedId::new(0)),
+        Expect::GroupAt(group(1), None),
+        Expect::GroupAt(group(1), Some(epoch(4))),
+        Expect::GroupAt(group(2), Some(epoch(5))),
+        Expect::StagedIn(group(1), None),
+        Expect::StagedIn(group(1), Some(InboxSeq::new(8))),
+        Expect::StagedIn(group(2), Some(InboxSeq::new(7))),
     ];
     let before = store.depths().await.unwrap();
     for expect in broken {
@@ -101,6 +114,10 @@ async fn every_size_comes_back_whole(place: &impl Place) {
             Op::SetAside(aside(seed, size)),
             Op::Owe(owed_to_many(seed, size / 100)),
             Op::MoveCursor(token(&"s".repeat(size.clamp(1, 4_096)))),
+            Op::SetHead(head(seed % 4, seed, size.min(10_000))),
+            Op::Append(group(seed % 4), entry(seed, size)),
+            Op::PutSnapshot(group(seed % 4), snapshot(seed, size)),
+            Op::Stage(staged(seed % 4, seed, size)),
         ];
         model.apply(batch(Vec::new(), ops.clone())).unwrap();
         store.apply(batch(Vec::new(), ops)).await.unwrap();
@@ -214,6 +231,50 @@ async fn of_many_at_once_one_wins(place: &impl Place) {
     place.close(Arc::into_inner(store).unwrap()).await;
 }
 
+async fn of_many_commits_of_one_epoch_one_wins(place: &impl Place) {
+    let store = Arc::new(place.open().await);
+    for round in 0..20 {
+        let before = u64::checked_sub(round, 1).map(epoch);
+        let tasks: Vec<_> = (0..16)
+            .map(|_| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move {
+                    let ops =
+                        vec![Op::SetHead(head(1, round, 10)), Op::Append(group(1), entry(round, 2_000))];
+                    store.apply(batch(vec![Expect::GroupAt(group(1), before)], ops)).await.is_ok()
+                })
+            })
+            .collect();
+        let mut winners = 0;
+        for task in tasks {
+            winners += usize::from(task.await.unwrap());
+        }
+        assert_eq!(winners, 1, "epoch {round}");
+    }
+    assert_eq!(store.head(&group(1)).await.unwrap(), Some(head(1, 19, 10)));
+    assert_eq!(store.log(&group(1), epoch(0), 100).await.unwrap().len(), 20);
+    place.close(Arc::into_inner(store).unwrap()).await;
+}
+
+async fn a_log_is_read_in_order_and_in_pages(place: &impl Place) {
+    let store = place.open().await;
+    // Neither the order of writing nor another group's log matters.
+    for at in [300, 2, 255, 256, 0, 1] {
+        let ops = vec![Op::Append(group(1), entry(at, 50)), Op::Append(group(2), entry(at + 1, 50))];
+        store.apply(batch(Vec::new(), ops)).await.unwrap();
+    }
+    let epochs = async |from, limit| {
+        let page = store.log(&group(1), epoch(from), limit).await.unwrap();
+        page.into_iter().map(|entry| entry.epoch.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(epochs(0, 100).await, [0, 1, 2, 255, 256, 300]);
+    assert_eq!(epochs(2, 3).await, [2, 255, 256]);
+    assert_eq!(epochs(257, 3).await, [300]);
+    assert!(epochs(301, 3).await.is_empty() && epochs(0, 0).await.is_empty());
+    assert!(store.log(&group(3), epoch(0), 3).await.unwrap().is_empty());
+    place.close(store).await;
+}
+
 /// Random batches, with right and wrong expectations, and the store opened again now and then: as the model has it.
 pub(crate) fn agrees_with_the_model<P: Place>(cases: u32, place: impl Fn() -> P) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -269,6 +330,20 @@ async fn compare(store: &impl Backend, model: &Model) {
     for number in 0..8 {
         assert_eq!(store.answer(key(number)).await.unwrap(), model.answer(key(number)));
     }
+    let mut staged = store.staged_groups(1_000).await.unwrap();
+    staged.sort();
+    assert_eq!(staged, model.staged_groups());
+    assert_eq!(store.staged_groups(1).await.unwrap().len(), staged.len().min(1));
+    for number in 0..4 {
+        let group = group(number);
+        assert_eq!(store.head(&group).await.unwrap(), model.head(&group));
+        assert_eq!(store.snapshot(&group).await.unwrap(), model.snapshot(&group));
+        assert_eq!(store.staged(&group).await.unwrap(), model.staged(&group));
+        for (from, limit) in [(0, 1_000), (3, 2)] {
+            let from = epoch(from);
+            assert_eq!(store.log(&group, from, limit).await.unwrap(), model.log(&group, from, limit));
+        }
+    }
     for (before, limit) in [(0, 100), (5, 100), (u64::MAX, 3), (u64::MAX, 1_000)] {
         let before = Timestamp::from_millis(before);
         assert_eq!(store.expired_answers(before, limit).await.unwrap(), model.expired_answers(before, limit));
@@ -289,6 +364,9 @@ fn expect() -> impl Strategy<Value = Expect> {
         4 => (0_u64..12).prop_map(|row| Expect::StillOwed(OwedId::new(row))),
         4 => (0_u64..6, 0_u64..10).prop_map(|(number, now)| Expect::NoAnswer(key(number), Timestamp::from_millis(now))),
         2 => (0_u64..6).prop_map(|number| Expect::NewTransaction(transaction(number))),
+        3 => (0_u64..3, 0_u64..4).prop_map(|(number, at)| Expect::GroupAt(group(number), at.checked_sub(1).map(epoch))),
+        3 => (0_u64..3, 0_u64..4)
+            .prop_map(|(number, row)| Expect::StagedIn(group(number), row.checked_sub(1).map(InboxSeq::new))),
     ]
 }
 
@@ -305,6 +383,11 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0_u64..12).prop_map(|row| Op::Settle(OwedId::new(row))),
         2 => (0_u64..6).prop_map(|number| Op::NoteTransaction(transaction(number))),
         2 => shape().prop_map(|(seed, size)| Op::SetAside(aside(seed, size))),
+        3 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::SetHead(head(number, at, size))),
+        3 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::Append(group(number), entry(at, size))),
+        2 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::PutSnapshot(group(number), snapshot(at, size))),
+        2 => (0_u64..3, shape()).prop_map(|(number, (row, size))| Op::Stage(staged(number, row, size))),
+        2 => (0_u64..3).prop_map(|number| Op::Unstage(group(number))),
     ]
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::ids::{InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
@@ -21,6 +22,10 @@ pub(super) struct Model {
     next_owed: u64,
     transactions: Vec<PushTransaction>,
     aside: Vec<SetAside>,
+    heads: BTreeMap<GroupId, Head>,
+    logs: BTreeMap<(GroupId, Epoch), Entry>,
+    snapshots: BTreeMap<GroupId, Snapshot>,
+    staged: BTreeMap<GroupId, Staged>,
 }
 
 impl Model {
@@ -42,6 +47,8 @@ impl Model {
             }
             Expect::NewTransaction(transaction) => !self.transactions.contains(transaction),
             Expect::StillOwed(row) => self.owed.contains_key(row),
+            Expect::GroupAt(group, epoch) => self.heads.get(group).map(|head| head.epoch) == *epoch,
+            Expect::StagedIn(group, row) => self.staged.get(group).map(|staged| staged.row) == *row,
         }
     }
 
@@ -77,6 +84,11 @@ impl Model {
                     self.aside.remove(0);
                 }
             }
+            Op::SetHead(head) => drop(self.heads.insert(head.group.clone(), head)),
+            Op::Append(group, entry) => drop(self.logs.insert((group, entry.epoch), entry)),
+            Op::PutSnapshot(group, snapshot) => drop(self.snapshots.insert(group, snapshot)),
+            Op::Stage(staged) => drop(self.staged.insert(staged.group().clone(), staged)),
+            Op::Unstage(group) => drop(self.staged.remove(&group)),
         }
         None
     }
@@ -118,12 +130,35 @@ impl Model {
         self.aside.iter().rev().take(limit).cloned().collect()
     }
 
+    pub(super) fn head(&self, group: &GroupId) -> Option<Head> {
+        self.heads.get(group).cloned()
+    }
+
+    pub(super) fn snapshot(&self, group: &GroupId) -> Option<Snapshot> {
+        self.snapshots.get(group).cloned()
+    }
+
+    pub(super) fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Vec<Entry> {
+        let of_group = self.logs.iter().filter(|((of, epoch), _)| of == group && *epoch >= from);
+        of_group.take(limit).map(|(_, entry)| entry.clone()).collect()
+    }
+
+    pub(super) fn staged(&self, group: &GroupId) -> Option<Staged> {
+        self.staged.get(group).cloned()
+    }
+
+    pub(super) fn staged_groups(&self) -> Vec<(GroupId, InboxSeq)> {
+        self.staged.iter().map(|(group, staged)| (group.clone(), staged.row)).collect()
+    }
+
     pub(super) fn depths(&self) -> Depths {
         Depths {
             inbox: self.inbox.len() as u64,
             owed: self.owed.len() as u64,
             set_aside: self.aside.len() as u64,
             answers: self.answers.len() as u64,
+            groups: self.heads.len() as u64,
+            staged: self.staged.len() as u64,
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use maypole_core::auth::{AuthToken, Authenticated};
 use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::ids::{DeviceId, Lane, PushTxnId, RoomId, Sha256, SyncToken, UserId};
+use maypole_core::group::{Command, Entry, Head, Request, Snapshot, Staged};
+use maypole_core::ids::{
+    ClientId, DeviceId, Epoch, GroupId, InboxSeq, Lane, PushTxnId, RoomId, Sha256, SyncToken, UserId,
+};
+use maypole_core::permit::{Effect, Permit};
 use maypole_core::records::{
     Answer, AnswerKey, Delivery, InboxItem, Incoming, Owed, PushTransaction, Recipient, SetAside,
     SetAsideKind,
@@ -88,6 +92,62 @@ pub(crate) fn aside(seed: u64, length: usize) -> SetAside {
         _ => SetAsideKind::Owed(owed(seed, length)),
     };
     SetAside { at: Timestamp::from_millis(seed), reason: format!("reason {seed}"), what }
+}
+
+pub(crate) fn group(number: u64) -> GroupId {
+    GroupId::parse(format!("!room{number}:a.org")).unwrap()
+}
+
+pub(crate) fn epoch(number: u64) -> Epoch {
+    Epoch::new(number).unwrap()
+}
+
+fn client(name: &str) -> ClientId {
+    ClientId { user: user(name), device: DeviceId::parse("PHONE").unwrap() }
+}
+
+pub(crate) fn head(number: u64, at: u64, length: usize) -> Head {
+    Head {
+        group: group(number),
+        epoch: epoch(at),
+        term: 1,
+        generation: 0,
+        receipt: Sha256::of(&at.to_le_bytes()),
+        snapshot_epoch: epoch(0),
+        snapshot_bytes: 7,
+        delta_bytes: 8,
+        notes: bytes(at, length),
+    }
+}
+
+pub(crate) fn entry(at: u64, length: usize) -> Entry {
+    Entry {
+        epoch: epoch(at),
+        sender: client("alice"),
+        accepted_at: Timestamp::from_millis(at),
+        joined: vec![client("bob")],
+        left: Vec::new(),
+        message: bytes(at, length),
+        delta: bytes(at + 1, length / 2),
+        group_info: bytes(at + 2, 100),
+        cited: vec![bytes(at + 3, 100)],
+        receipt: bytes(at + 4, 100),
+        notes: Vec::new(),
+    }
+}
+
+pub(crate) fn snapshot(at: u64, length: usize) -> Snapshot {
+    Snapshot { epoch: epoch(at), bytes: bytes(at, length) }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are their own authority")]
+pub(crate) fn staged(number: u64, row: u64, length: usize) -> Staged {
+    let caller = Authenticated::by(AuthToken::make(), user("alice"));
+    let request = Request::Register { group_info: bytes(row, length) };
+    let command = Command::of(&caller, DeviceId::parse("PHONE").unwrap(), group(number), request);
+    let effects = vec![Effect { about: Some(user("bob")), words: bytes(row, 50) }];
+    let permit = Permit { effects, cited: Vec::new() };
+    Staged::new(&command, InboxSeq::new(row), Timestamp::from_millis(row), permit, bytes(row, 20))
 }
 
 pub(crate) fn batch(expect: Vec<Expect>, ops: Vec<Op>) -> Batch {

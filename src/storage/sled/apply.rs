@@ -3,7 +3,8 @@
 //! Expectations are held against the log as the batches before left it, then the operations become one atomic write.
 
 use maypole_core::batch::{BackendError, Expect, Op};
-use maypole_core::ids::{InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::group::{Head, Staged};
+use maypole_core::ids::{GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, PushTransaction};
 use maypole_core::time::Timestamp;
@@ -25,6 +26,9 @@ pub(super) enum PackedOp {
     Settle(OwedId),
     NoteTransaction(PushTransaction, Packed),
     SetAside(Packed),
+    /// A record of a group.
+    Put(Kind, Vec<u8>, Packed),
+    Unstage(GroupId),
 }
 
 impl PackedOp {
@@ -42,6 +46,19 @@ impl PackedOp {
                 Self::NoteTransaction(transaction.clone(), Packed::of(transaction)?)
             }
             Op::SetAside(aside) => Self::SetAside(Packed::of(aside)?),
+            Op::SetHead(head) => {
+                Self::Put(Kind::Head, keys::of_group(Kind::Head, &head.group), Packed::of(head)?)
+            }
+            Op::Append(group, entry) => {
+                Self::Put(Kind::Entry, keys::entry(&group, entry.epoch.get()), Packed::of(entry)?)
+            }
+            Op::PutSnapshot(group, snapshot) => {
+                Self::Put(Kind::Snapshot, keys::of_group(Kind::Snapshot, &group), Packed::of(snapshot)?)
+            }
+            Op::Stage(staged) => {
+                Self::Put(Kind::Staged, keys::of_group(Kind::Staged, staged.group()), Packed::of(staged)?)
+            }
+            Op::Unstage(group) => Self::Unstage(group),
         })
     }
 
@@ -53,8 +70,9 @@ impl PackedOp {
             | Self::Remember(_, _, packed)
             | Self::Owe(packed)
             | Self::NoteTransaction(_, packed)
-            | Self::SetAside(packed) => packed.bulk.take(),
-            Self::Leave(_) | Self::Forget(_) | Self::Settle(_) => None,
+            | Self::SetAside(packed)
+            | Self::Put(_, _, packed) => packed.bulk.take(),
+            Self::Leave(_) | Self::Forget(_) | Self::Settle(_) | Self::Unstage(_) => None,
         }
     }
 }
@@ -103,6 +121,14 @@ impl Engine {
             Expect::NewTransaction(transaction) => !self.known.contains(transaction),
             Expect::NoAnswer(key, now) => match self.remembered(key, Engine::peek)? {
                 Ok(answer) => answer.is_none_or(|answer| answer.expires_at <= *now),
+                Err(error) => return Ok(Err(error)),
+            },
+            Expect::GroupAt(group, epoch) => match self.of_group::<Head>(Kind::Head, group)? {
+                Ok(head) => head.map(|head| head.epoch) == *epoch,
+                Err(error) => return Ok(Err(error)),
+            },
+            Expect::StagedIn(group, row) => match self.of_group::<Staged>(Kind::Staged, group)? {
+                Ok(staged) => staged.map(|staged| staged.row) == *row,
                 Err(error) => return Ok(Err(error)),
             },
         }))
@@ -160,6 +186,18 @@ impl Engine {
             }
             PackedOp::NoteTransaction(transaction, packed) => self.note(changes, transaction, &packed),
             PackedOp::SetAside(packed) => self.set_aside(changes, &packed),
+            PackedOp::Put(kind, key, packed) => {
+                if !self.is_there(changes, &key)? {
+                    self.depths.groups = self.depths.groups.saturating_add(u64::from(kind == Kind::Head));
+                    self.depths.staged = self.depths.staged.saturating_add(u64::from(kind == Kind::Staged));
+                }
+                put(changes, kind, key, &packed);
+            }
+            PackedOp::Unstage(group) => {
+                if self.remove(changes, keys::of_group(Kind::Staged, &group))? {
+                    self.depths.staged = self.depths.staged.saturating_sub(1);
+                }
+            }
         }
         Ok(())
     }
@@ -191,14 +229,19 @@ impl Engine {
 
     /// Removes a key, as the batch so far leaves it; says whether it was there.
     fn remove(&self, changes: &mut Changes, key: Vec<u8>) -> Result<bool, Failure> {
-        let there = match changes.get(&key) {
-            Some(change) => change.is_some(),
-            None => self.log.contains(&key)?,
-        };
+        let there = self.is_there(changes, &key)?;
         if there {
             changes.insert(key, None);
         }
         Ok(there)
+    }
+
+    /// Whether a key is there, as the batch so far leaves it.
+    fn is_there(&self, changes: &Changes, key: &[u8]) -> Result<bool, Failure> {
+        match changes.get(key) {
+            Some(change) => Ok(change.is_some()),
+            None => self.log.contains(key),
+        }
     }
 
     /// Forgets an answer and its expiry row, as the batch so far leaves them.

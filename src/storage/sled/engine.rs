@@ -107,7 +107,11 @@ impl Engine {
             }
         }
         for (key, value, damage) in damaged {
-            if !self.mend_expiry(&key)? {
+            if let Some(kind) = Kind::of_key(&key).filter(|kind| kind.is_of_group()) {
+                let name = kind.name();
+                tracing::error!(record = name, key = %key.escape_ascii(), %damage, "a group has a damaged record");
+                telemetry::record::quarantined(name);
+            } else if !self.mend_expiry(&key)? {
                 self.quarantine(&key, &value, damage)?;
             }
         }
@@ -142,7 +146,9 @@ impl Engine {
                 self.aside.insert(number);
                 self.depths.set_aside = self.depths.set_aside.saturating_add(1);
             }
-            Kind::Expiry | Kind::Transaction => {}
+            Kind::Head => self.depths.groups = self.depths.groups.saturating_add(1),
+            Kind::Staged => self.depths.staged = self.depths.staged.saturating_add(1),
+            Kind::Expiry | Kind::Transaction | Kind::Entry | Kind::Snapshot => {}
         }
         let opened = record::open(kind, key, value)?;
         if kind == Kind::Transaction {

@@ -1,5 +1,6 @@
 //! The forms of the stored records, and which field of each is the body.
 
+use maypole_core::group::{Entry, Head, Snapshot, Staged};
 use maypole_core::ids::{SyncToken, UserId};
 use maypole_core::records::{
     Answer, Delivery, InboxItem, Incoming, Owed, PushTransaction, SetAside, SetAsideKind,
@@ -27,6 +28,19 @@ impl Stored for Counters {}
 impl Stored for UserId {}
 impl Stored for SyncToken {}
 impl Stored for PushTransaction {}
+impl Stored for Head {}
+impl Stored for Entry {}
+impl Stored for Staged {}
+
+impl Stored for Snapshot {
+    fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    fn put_body(&mut self, body: Vec<u8>) {
+        self.bytes = body;
+    }
+}
 
 impl Stored for InboxItem {
     fn take_body(&mut self) -> Vec<u8> {

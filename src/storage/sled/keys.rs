@@ -2,6 +2,7 @@
 //!
 //! One tree makes a batch over all kinds atomic. Numbers are big-endian, so that the order of keys is the order of rows.
 
+use maypole_core::ids::{GroupId, Sha256};
 use maypole_core::records::AnswerKey;
 use maypole_core::time::Timestamp;
 
@@ -33,10 +34,18 @@ pub(super) enum Kind {
     Quarantined,
     /// A large batch that is being carried out.
     Journal,
+    /// Where a group stands.
+    Head,
+    /// An entry of a group's log.
+    Entry,
+    /// A group's tree.
+    Snapshot,
+    /// What waits in a group for something outside.
+    Staged,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 15] = [
         Self::Owner,
         Self::Cursor,
         Self::Counters,
@@ -48,6 +57,10 @@ impl Kind {
         Self::SetAside,
         Self::Quarantined,
         Self::Journal,
+        Self::Head,
+        Self::Entry,
+        Self::Snapshot,
+        Self::Staged,
     ];
 
     /// The first byte of the keys of this kind. Never changed, never used again.
@@ -64,6 +77,10 @@ impl Kind {
             Self::SetAside => b's',
             Self::Quarantined => b'q',
             Self::Journal => b'j',
+            Self::Head => b'g',
+            Self::Entry => b'l',
+            Self::Snapshot => b'p',
+            Self::Staged => b'y',
         }
     }
 
@@ -81,7 +98,17 @@ impl Kind {
             Self::SetAside => "row set aside",
             Self::Quarantined => "quarantined record",
             Self::Journal => "journal",
+            Self::Head => "group's head",
+            Self::Entry => "log entry",
+            Self::Snapshot => "snapshot",
+            Self::Staged => "staged command",
         }
+    }
+
+    /// Whether a damaged record of this kind stays where it is. Without one of these its group is not what it was, and
+    /// must not be taken for a new or an older one.
+    pub(super) const fn is_of_group(self) -> bool {
+        matches!(self, Self::Head | Self::Entry | Self::Snapshot | Self::Staged)
     }
 
     /// The kind of a key, if its form is that of one.
@@ -91,8 +118,8 @@ impl Kind {
         let length = match kind {
             Self::Owner | Self::Cursor | Self::Counters => 1,
             Self::Inbox | Self::Owed | Self::Transaction | Self::SetAside | Self::Quarantined => 8,
-            Self::Answer => 32,
-            Self::Expiry => 40,
+            Self::Answer | Self::Head | Self::Snapshot | Self::Staged => 32,
+            Self::Expiry | Self::Entry => 40,
             Self::Journal => 0,
         };
         (rest.len() == length).then_some(kind)
@@ -135,7 +162,22 @@ pub(super) fn expiry(at: Timestamp, key: &AnswerKey) -> Vec<u8> {
 /// What an expiry row says, or the key of an answer.
 pub(super) fn answer_key(key: &[u8]) -> Option<AnswerKey> {
     let hash = key.get(key.len().checked_sub(32)?..)?;
-    Some(AnswerKey(maypole_core::ids::Sha256::from_bytes(hash.try_into().ok()?)))
+    Some(AnswerKey(Sha256::from_bytes(hash.try_into().ok()?)))
+}
+
+/// The key of something that a group has one of.
+pub(super) fn of_group(kind: Kind, group: &GroupId) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(KEY_BYTES);
+    bytes.push(kind.prefix());
+    bytes.extend_from_slice(Sha256::of(group.as_bytes()).as_bytes());
+    bytes
+}
+
+/// The key of an entry of a group's log.
+pub(super) fn entry(group: &GroupId, epoch: u64) -> Vec<u8> {
+    let mut bytes = of_group(Kind::Entry, group);
+    bytes.extend_from_slice(&epoch.to_be_bytes());
+    bytes
 }
 
 /// The key of the journal.
@@ -146,17 +188,21 @@ pub(super) fn journal() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maypole_core::ids::Sha256;
 
     #[test]
     fn keys_say_what_they_are_and_wrong_lengths_do_not() {
         let hash = AnswerKey(Sha256::of(b"x"));
+        let group = GroupId::parse(*b"!room:a.org").unwrap();
         for (key, kind) in [
             (row(Kind::Inbox, 7), Kind::Inbox),
             (row(Kind::Owed, 7), Kind::Owed),
             (answer(&hash), Kind::Answer),
             (expiry(Timestamp::from_millis(5), &hash), Kind::Expiry),
             (journal(), Kind::Journal),
+            (of_group(Kind::Head, &group), Kind::Head),
+            (of_group(Kind::Snapshot, &group), Kind::Snapshot),
+            (of_group(Kind::Staged, &group), Kind::Staged),
+            (entry(&group, 7), Kind::Entry),
         ] {
             assert_eq!(Kind::of_key(&key), Some(kind));
             assert!(key.len() <= KEY_BYTES);
@@ -171,6 +217,8 @@ mod tests {
     fn the_order_of_keys_is_the_order_of_rows() {
         assert!(row(Kind::Inbox, 255) < row(Kind::Inbox, 256));
         assert_eq!(number(&row(Kind::Inbox, 256)), Some(256));
+        let group = GroupId::parse(*b"!room:a.org").unwrap();
+        assert!(entry(&group, 255) < entry(&group, 256));
         let hash = AnswerKey(Sha256::of(b"x"));
         assert_eq!(answer_key(&expiry(Timestamp::from_millis(5), &hash)), Some(hash));
         assert_eq!(answer_key(b"short"), None);

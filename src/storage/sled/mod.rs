@@ -27,7 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
-use maypole_core::ids::{InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
 use maypole_core::time::Timestamp;
@@ -251,6 +252,30 @@ impl Backend for Store {
 
     async fn set_aside(&self, limit: usize) -> Result<Vec<SetAside>, BackendError> {
         self.read(move |engine| engine.aside(limit).map(Ok)).await
+    }
+
+    async fn head(&self, group: &GroupId) -> Result<Option<Head>, BackendError> {
+        let group = group.clone();
+        self.read(move |engine| engine.of_group(Kind::Head, &group)).await
+    }
+
+    async fn snapshot(&self, group: &GroupId) -> Result<Option<Snapshot>, BackendError> {
+        let group = group.clone();
+        self.read(move |engine| engine.of_group(Kind::Snapshot, &group)).await
+    }
+
+    async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Result<Vec<Entry>, BackendError> {
+        let group = group.clone();
+        self.read(move |engine| engine.log_of(&group, from, limit)).await
+    }
+
+    async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
+        let group = group.clone();
+        self.read(move |engine| engine.of_group(Kind::Staged, &group)).await
+    }
+
+    async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
+        self.read(move |engine| engine.staged_groups(limit).map(Ok)).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use maypole_core::batch::BackendError;
-use maypole_core::ids::{InboxSeq, OwedId};
+use maypole_core::group::{Entry, Staged};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId};
 use maypole_core::records::{Answer, AnswerKey, InboxItem, InboxRow, Owed, OwedRow, SetAside};
 use maypole_core::time::Timestamp;
 
@@ -76,6 +77,53 @@ impl Engine {
             Loaded::Whole(answer) => Some(answer.expires_at),
             Loaded::Damaged(_) => None,
         })
+    }
+
+    /// Something that a group has one of. A damaged one stays where it is.
+    pub(super) fn of_group<T: Stored>(
+        &self,
+        kind: Kind,
+        group: &GroupId,
+    ) -> Result<Result<Option<T>, BackendError>, Failure> {
+        let key = keys::of_group(kind, group);
+        let Some(value) = self.log.get(&key)? else { return Ok(Ok(None)) };
+        Ok(match self.load(kind, &key, &value)? {
+            Loaded::Whole(record) => Ok(Some(record)),
+            Loaded::Damaged(damage) => Err(damaged(kind, &key, damage)),
+        })
+    }
+
+    /// The groups in which something is staged. One that is damaged is not among them: its group says so when it is read.
+    pub(super) fn staged_groups(&mut self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, Failure> {
+        let mut found = Vec::new();
+        let (first, last) =
+            (vec![Kind::Staged.prefix()], [&[Kind::Staged.prefix()][..], &[u8::MAX; 32]].concat());
+        for row in self.log.range(&first, &last)?.take(limit) {
+            let (key, value) = row?;
+            if let Loaded::Whole(staged) = self.load::<Staged>(Kind::Staged, &key, &value)? {
+                found.push((staged.group().clone(), staged.row));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Entries of a group's log from an epoch on. A damaged one ends it with an error: the log must have no gap.
+    pub(super) fn log_of(
+        &mut self,
+        group: &GroupId,
+        from: Epoch,
+        limit: usize,
+    ) -> Result<Result<Vec<Entry>, BackendError>, Failure> {
+        let mut entries = Vec::new();
+        let range = self.log.range(&keys::entry(group, from.get()), &keys::entry(group, u64::MAX))?;
+        for row in range.take(limit) {
+            let (key, value) = row?;
+            match self.load(Kind::Entry, &key, &value)? {
+                Loaded::Whole(entry) => entries.push(entry),
+                Loaded::Damaged(damage) => return Ok(Err(damaged(Kind::Entry, &key, damage))),
+            }
+        }
+        Ok(Ok(entries))
     }
 
     fn page<T: Stored>(

@@ -5,11 +5,14 @@ use serde_json::json;
 use super::*;
 use crate::bytes::encode;
 
-/// A PrivateMessage for the group "g" in epoch 5, holding a commit.
+/// The beginning of a PublicMessage for the group "g" in epoch 5, holding a commit of leaf 0.
+const COMMIT: [u8; 22] = [0, 1, 0, 1, 1, b'g', 0, 0, 0, 0, 0, 0, 0, 5, 1, 0, 0, 0, 0, 0, 3, 0xaa];
+
+/// A PrivateMessage for the same.
 const PRIVATE_COMMIT: [u8; 20] = [0, 1, 0, 2, 1, b'g', 0, 0, 0, 0, 0, 0, 0, 5, 3, 0, 1, 0xaa, 1, 0xbb];
 
 fn valid() -> Value {
-    json!({"device_id": "ALICE1", "txn_id": "t1", "message": encode(&PRIVATE_COMMIT)})
+    json!({"device_id": "ALICE1", "txn_id": "t1", "message": encode(&COMMIT)})
 }
 
 fn read(content: &Value) -> Message {
@@ -26,10 +29,17 @@ fn code_with(key: &str, value: Value) -> Code {
 fn a_valid_message_says_everything() {
     let message = read(&valid());
     let group = GroupId::parse(*b"g").unwrap();
-    assert_eq!(message.asked, Ok(Asked::Handshake { group: group.clone(), epoch: 5 }));
+    let inside = Inside::Commit { group: group.clone(), epoch: Epoch::new(5).unwrap() };
+    let asked = Asked {
+        message: Bytes::Inline(COMMIT.to_vec()),
+        inside: Some(inside),
+        welcome: None,
+        group_info: None,
+    };
+    assert_eq!(message.asked, Ok(asked));
     assert_eq!(message.device, DeviceId::parse("ALICE1"));
     assert_eq!(message.txn_id, TxnId::parse("t1"));
-    assert_eq!(message.message_hash, Some(Sha256::of(&PRIVATE_COMMIT)));
+    assert_eq!(message.message_hash, Some(Sha256::of(&COMMIT)));
     assert_eq!(message.group, Some(group));
 }
 
@@ -58,17 +68,21 @@ fn the_mls_inside_is_checked() {
     assert_eq!(code(&[0, 1, 0, 9]), Code::Unsupported);
     assert_eq!(code(&[0, 1, 0, 3, 0]), Code::Unsupported, "a Welcome travels with its commit");
     assert_eq!(code(&[0, 1, 0, 5, 0]), Code::Unsupported, "a KeyPackage is uploaded");
-    for length in 4..PRIVATE_COMMIT.len() {
-        assert_eq!(code(&PRIVATE_COMMIT[..length]), Code::Malformed, "cut to {length}");
+    for length in 4..COMMIT.len() {
+        assert_eq!(code(&COMMIT[..length]), Code::Malformed, "cut to {length}");
     }
     assert_eq!(code(&[&PRIVATE_COMMIT[..], &[0]].concat()), Code::Malformed);
+    assert_eq!(code(&PRIVATE_COMMIT), Code::Unsupported, "nobody here can read it");
     let mut application = PRIVATE_COMMIT;
     application[14] = 1;
     assert_eq!(code(&application), Code::Unsupported);
-    let mut late = PRIVATE_COMMIT;
+    let mut proposal = COMMIT;
+    proposal[20] = 2;
+    assert_eq!(code(&proposal), Code::Unsupported);
+    let mut late = COMMIT;
     late[6..14].copy_from_slice(&(1u64 << 53).to_be_bytes());
     assert_eq!(code(&late), Code::Unsupported);
-    let long_name = [&[0, 1, 0, 2, 0x44, 1][..], &[b'g'; 1_025], &PRIVATE_COMMIT[6..]].concat();
+    let long_name = [&[0, 1, 0, 1, 0x44, 1][..], &[b'g'; 1_025], &COMMIT[6..]].concat();
     assert_eq!(code(&long_name), Code::TooLarge);
 }
 
@@ -85,16 +99,22 @@ fn a_refused_message_still_says_whom_to_answer() {
     content.as_object_mut().unwrap().remove("device_id");
     let message = read(&content);
     assert_eq!(message.asked, Err(bad("device_id", "is missing")));
-    assert_eq!(message.message_hash, Some(Sha256::of(&PRIVATE_COMMIT)));
+    assert_eq!(message.message_hash, Some(Sha256::of(&COMMIT)));
 }
 
 #[test]
-fn a_blob_is_known_by_its_hash_and_not_supported() {
+fn a_blob_is_known_by_its_hash_until_its_bytes_come() {
     let mut content = valid();
     content["message"] = json!({"mxc": "mxc://a.org/abc", "sha256": encode(&[7; 32]), "size": 12});
     let message = read(&content);
-    assert_eq!(message.message_hash, Some(Sha256::from_bytes([7; 32])));
-    assert_eq!(message.asked, Err(Rejection::Unsupported(Unsupported::Blob)));
+    assert_eq!((message.message_hash, &message.group), (Some(Sha256::from_bytes([7; 32])), &None));
+    assert_eq!(message.asked.as_ref().unwrap().inside, None);
+
+    let whole = message.clone().with_bytes(COMMIT.to_vec());
+    assert_eq!(whole.asked, read(&valid()).asked);
+    assert_eq!(whole.group, GroupId::parse(*b"g"));
+    let broken = message.with_bytes(COMMIT[..9].to_vec());
+    assert_eq!(broken.asked.unwrap_err().code(), Code::Malformed);
 }
 
 #[test]

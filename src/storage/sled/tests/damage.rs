@@ -9,12 +9,13 @@ use maypole_core::time::Timestamp;
 
 use super::Somewhere;
 use crate::storage::conformance::samples::{
-    answer, aside, batch, key, message, owed, token, transaction, user,
+    answer, aside, batch, entry, epoch, group, head, key, message, owed, snapshot, staged, token,
+    transaction, user,
 };
 use crate::storage::sled::keys::{self, Kind};
 use crate::storage::sled::{OpenError, Store};
 
-const FULL: Depths = Depths { inbox: 3, owed: 3, set_aside: 3, answers: 3 };
+const FULL: Depths = Depths { inbox: 3, owed: 3, set_aside: 3, answers: 3, groups: 1, staged: 1 };
 
 /// Three rows of everything.
 async fn filled() -> Somewhere {
@@ -30,6 +31,12 @@ async fn filled() -> Somewhere {
             Op::SetAside(aside(seed, 100)),
         ]);
     }
+    ops.extend([
+        Op::SetHead(head(1, 5, 10)),
+        Op::Append(group(1), entry(5, 100)),
+        Op::PutSnapshot(group(1), snapshot(4, 100)),
+        Op::Stage(staged(1, 7, 100)),
+    ]);
     store.apply(batch(vec![], ops)).await.unwrap();
     store.close().await;
     place
@@ -76,6 +83,7 @@ async fn serves_the_rest(store: Store, missing: Kind) {
         owed: FULL.owed - less(Kind::Owed) as u64,
         set_aside: FULL.set_aside - less(Kind::SetAside) as u64,
         answers: FULL.answers - less(Kind::Answer) as u64,
+        ..FULL
     };
     assert_eq!(store.depths().await.unwrap(), depths);
     let known = store.apply(batch(vec![Expect::NewTransaction(transaction(1))], vec![])).await;
@@ -109,6 +117,44 @@ async fn in_a_row() {
             assert_eq!(quarantined(&place), 1, "{kind:?}, byte {byte}");
             let raw = place.raw().scan_prefix([Kind::Quarantined.prefix()]).next().unwrap().unwrap().1;
             assert_eq!(raw[1..=key.len()], key, "its former key is kept");
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
+    let rows = [
+        keys::of_group(Kind::Head, &group(1)),
+        keys::entry(&group(1), 5),
+        keys::of_group(Kind::Snapshot, &group(1)),
+        keys::of_group(Kind::Staged, &group(1)),
+    ];
+    for (damaged, key) in rows.iter().enumerate() {
+        for byte in [0, 1, 2, 5, 9, usize::MAX] {
+            let place = filled().await;
+            flip(&place, key, byte);
+            let store = Store::open(&place.path()).unwrap();
+            let group = group(1);
+            let found = [
+                store.head(&group).await.map(|found| found == Some(head(1, 5, 10))),
+                store.log(&group, epoch(0), 9).await.map(|found| found == [entry(5, 100)]),
+                store.snapshot(&group).await.map(|found| found == Some(snapshot(4, 100))),
+                store.staged(&group).await.map(|found| found == Some(staged(1, 7, 100))),
+            ];
+            for (place, found) in found.into_iter().enumerate() {
+                match found {
+                    Ok(whole) => assert!(whole && place != damaged, "record {place}, byte {byte}"),
+                    Err(BackendError::Damaged(_)) => assert_eq!(place, damaged, "byte {byte}"),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            // Whoever takes the group for a new one is refused, because its place is not empty.
+            for expect in [Expect::GroupAt(group.clone(), None), Expect::StagedIn(group.clone(), None)] {
+                let begun = store.apply(batch(vec![expect], vec![Op::SetHead(head(1, 0, 10))])).await;
+                assert!(begun.is_err(), "record {damaged}, byte {byte}");
+            }
+            serves_the_rest(store, Kind::Snapshot).await;
+            assert_eq!(quarantined(&place), 0);
         }
     }
 }

@@ -1,18 +1,27 @@
-//! A proxy on loopback between the service and its homeserver: passes everything on until it is told to misbehave.
+//! A proxy on loopback between the service and its homeserver: passes everything on until it is told to misbehave, or to
+//! hold requests back at a gate.
 //!
 //! Every connection carries one request. What the proxy has seen is noted before the other side can know of it, so that
 //! the time between two notes is never shorter than the pause that lay between the requests.
+
+mod gate;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use maypole_testkit::service::{House, SERVER_NAME, Service};
+use maypole_testkit::synapse::Synapse;
 use maypole_testkit::wait::Stopwatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+
+pub(crate) use self::gate::Gate;
+use self::gate::{Gateway, Verdict};
+use crate::answers::binary;
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]
@@ -37,6 +46,8 @@ pub(crate) enum Scope {
     Sends,
     /// What it does in rooms.
     Rooms,
+    /// The changes of memberships that it sends.
+    Members,
 }
 
 /// A request that came by.
@@ -53,10 +64,23 @@ pub(crate) struct Seen {
 
 type Plan = Option<(Scope, Fault)>;
 
+/// A house in which the service reaches its homeserver only through a proxy.
+pub(crate) async fn house() -> (House, Proxy) {
+    let mut service = Service::prepare(binary()).unwrap();
+    let builder = Synapse::builder().server_name(SERVER_NAME).registration_file(service.registration());
+    let synapse = builder.start().await.unwrap();
+    let proxy = Proxy::before(([127, 0, 0, 1], synapse.port()).into()).await;
+    service.configure(&proxy.url(), "").unwrap();
+    service.start().unwrap();
+    service.ready().await.unwrap();
+    (House { synapse, service }, proxy)
+}
+
 #[derive(Clone)]
 struct Shared {
     homeserver: SocketAddr,
     plan: watch::Receiver<Plan>,
+    gateway: Gateway,
     seen: Arc<Mutex<Vec<Seen>>>,
     since: Stopwatch,
 }
@@ -65,6 +89,7 @@ struct Shared {
 pub(crate) struct Proxy {
     address: SocketAddr,
     plan: watch::Sender<Plan>,
+    gateway: Gateway,
     seen: Arc<Mutex<Vec<Seen>>>,
     task: JoinHandle<()>,
 }
@@ -75,8 +100,9 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let plan = watch::Sender::new(None);
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let shared =
-            Shared { homeserver, plan: plan.subscribe(), seen: seen.clone(), since: Stopwatch::start() };
+        let (gateway, since) = (Gateway::default(), Stopwatch::start());
+        let plans = plan.subscribe();
+        let shared = Shared { homeserver, plan: plans, gateway: gateway.clone(), seen: seen.clone(), since };
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
@@ -86,7 +112,7 @@ impl Proxy {
                 while connections.try_join_next().is_some() {}
             }
         });
-        Self { address, plan, seen, task }
+        Self { address, plan, gateway, seen, task }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -102,6 +128,11 @@ impl Proxy {
     /// Passes everything on again; connections that were kept waiting end.
     pub(crate) fn behave(&self) {
         self.plan.send_replace(None);
+    }
+
+    /// Holds back every request from now on whose first line matches. One gate at a time.
+    pub(crate) fn gate(&self, matching: impl Fn(&str) -> bool + Send + 'static) -> Gate {
+        self.gateway.build(matching)
     }
 
     /// What came by since it was last told to misbehave.
@@ -133,8 +164,14 @@ fn hit(plan: &Plan, line: &str) -> Option<Fault> {
         Scope::All => true,
         Scope::Sends => line.contains("/sendToDevice/"),
         Scope::Rooms => line.contains("/rooms/"),
+        Scope::Members => sends_a_member_event(line),
     };
     meant.then(|| fault.clone())
+}
+
+/// A request by which the service changes a membership.
+pub(crate) fn sends_a_member_event(line: &str) -> bool {
+    line.starts_with("PUT ") && line.contains("/state/m.room.member/")
 }
 
 impl Shared {
@@ -148,6 +185,10 @@ impl Shared {
         let line = head.lines().next().unwrap_or_default().to_owned();
         let fault = hit(&self.plan.borrow_and_update(), &line);
         self.note(&line, &body, fault.is_some());
+        if let Some(decided) = self.gateway.hold(&line) {
+            let Ok(verdict) = decided.await else { return };
+            return self.release(verdict, &head, &body, stream).await;
+        }
         let mut later = self.plan.clone();
         match fault {
             Some(Fault::Answer(bytes)) => {
@@ -169,6 +210,21 @@ impl Shared {
                 _ = later.wait_for(|plan| hit(plan, &line).is_some()) => {}
             },
         }
+    }
+
+    /// A request that was held back, and what has become of it.
+    async fn release(&self, verdict: Verdict, head: &str, body: &[u8], mut stream: TcpStream) {
+        let homeserver = self.ask(head, body).await;
+        let Verdict { answer, done } = verdict;
+        // Whether the test still waits for it is its own affair.
+        if answer {
+            let _ = done.send(());
+            return pass(homeserver, stream).await;
+        }
+        read_whole(homeserver).await;
+        let _ = done.send(());
+        // The service waits for an answer as long as it lives.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
     }
 
     /// Asks the homeserver.

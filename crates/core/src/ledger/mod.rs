@@ -1,5 +1,7 @@
 //! The ledger: every write of the service, each a named transaction, and the only maker of [`Durable`].
 
+mod groups;
+
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
 use crate::ids::{InboxSeq, OwedId, SyncToken, UserId};
 use crate::limits;
@@ -10,12 +12,16 @@ use crate::time::Timestamp;
 
 /// Something that would survive a loss of power. Only a [`Ledger`] makes one, from a back end's success.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Durable<T>(T);
+pub struct Durable<T>(pub(crate) T);
 
 impl<T> Durable<T> {
     /// What is durable.
     pub fn get(&self) -> &T {
         &self.0
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0
     }
 }
 
@@ -28,6 +34,20 @@ pub struct Answered {
     pub remember: Option<(AnswerKey, Answer)>,
     /// What is owed by this.
     pub owed: Vec<Owed>,
+}
+
+impl Answered {
+    /// What must hold and what is done, so that the message leaves the inbox with its answer.
+    fn into_batch(self, now: Timestamp) -> (Vec<Expect>, Vec<Op>) {
+        let mut expect = vec![Expect::InInbox(self.row)];
+        let mut ops = vec![Op::Leave(self.row)];
+        if let Some((key, answer)) = self.remember {
+            expect.push(Expect::NoAnswer(key, now));
+            ops.push(Op::Remember(key, answer));
+        }
+        ops.extend(self.owed.into_iter().map(Op::Owe));
+        (expect, ops)
+    }
 }
 
 /// Why the ledger refused or failed.
@@ -58,7 +78,7 @@ impl From<BackendError> for LedgerError {
 /// Every write of the service, over some back end.
 #[derive(Debug)]
 pub struct Ledger<B> {
-    backend: B,
+    pub(crate) backend: B,
 }
 
 impl<B: Backend> Ledger<B> {
@@ -120,15 +140,10 @@ impl<B: Backend> Ledger<B> {
         answered: Answered,
         now: Timestamp,
     ) -> Result<Vec<Durable<OwedRow>>, LedgerError> {
-        let mut expect = vec![Expect::InInbox(answered.row)];
-        let mut ops = vec![Op::Leave(answered.row)];
-        if let Some((key, answer)) = answered.remember {
-            expect.push(Expect::NoAnswer(key, now));
-            ops.push(Op::Remember(key, answer));
-        }
-        ops.extend(answered.owed.iter().cloned().map(Op::Owe));
+        let owed = answered.owed.clone();
+        let (expect, ops) = answered.into_batch(now);
         let ids = self.write("answer", expect, ops).await?;
-        Ok(ids.into_iter().zip(answered.owed).map(|(id, owed)| Durable(OwedRow { id, owed })).collect())
+        Ok(ids.into_iter().zip(owed).map(|(id, owed)| Durable(OwedRow { id, owed })).collect())
     }
 
     /// Sets a message aside that can never be answered.
@@ -214,7 +229,7 @@ impl<B: Backend> Ledger<B> {
         Ok(self.backend.depths().await?)
     }
 
-    async fn write(
+    pub(crate) async fn write(
         &self,
         name: &'static str,
         expect: Vec<Expect>,

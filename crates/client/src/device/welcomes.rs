@@ -1,0 +1,155 @@
+//! `m.mls.welcome`: joining by another's commit.
+//!
+//! OpenMLS deletes the KeyPackage before it has looked at the tree; so everything happens in a copy of the store, which
+//! takes the store's place only when the device is in.
+
+use maypole_core::ids::{RoomId, UserId};
+use maypole_room::bytes::Bytes;
+use maypole_room::names::Prefix;
+use maypole_room::receipt::RoomReceipt;
+use maypole_room::welcome_event::WelcomeEvent;
+use openmls::prelude::{GroupId, MlsGroup, OpenMlsProvider as _, StagedWelcome};
+use openmls_rust_crypto::OpenMlsRustCrypto;
+use serde_json::Value;
+
+use super::chain::vouches;
+use super::state::{Purpose, Service, State, WaitingWelcome};
+use super::{Device, Event, Standing, Step, leaves};
+use crate::mls;
+
+impl Device {
+    pub(super) fn hear_welcome(&mut self, sender: &UserId, prefix: Prefix, content: &Value, step: &mut Step) {
+        let event = match WelcomeEvent::read(content) {
+            Ok(event) => event,
+            Err(error) => return step.ignore(format!("a Welcome: {error}")),
+        };
+        let room_id = event.room_id;
+        let (content, unstable) = (content.to_string(), prefix == Prefix::Unstable);
+        let room = self.state.rooms.get_mut(&room_id);
+        let Some((room, service)) = room.and_then(|room| room.service.clone().map(|service| (room, service)))
+        else {
+            step.changed = true;
+            step.tell(Event::WelcomeWaits { room_id: room_id.clone(), sender: sender.clone() });
+            return self.keep_waiting(WaitingWelcome { room_id, sender: sender.clone(), unstable, content });
+        };
+        if service.user != *sender {
+            return step.ignore(format!("{sender} is not the delivery service of {room_id}"));
+        }
+        if !matches!(room.standing, Standing::Outside | Standing::Gone | Standing::Joining) {
+            return step.ignore("a Welcome to a group in which the device has a leaf");
+        }
+        room.welcome = Some(content);
+        room.service = Some(Service { unstable, ..service });
+        step.changed = true;
+        self.use_waiting_welcome(&room_id, step);
+    }
+
+    /// Joins by the Welcome that waits in a room, if it can be used now. Whether there was one to use.
+    pub(super) fn use_waiting_welcome(&mut self, room_id: &RoomId, step: &mut Step) -> bool {
+        let Some(room) = self.state.rooms.get_mut(room_id) else { return false };
+        let Some(service) = room.service.as_ref().map(|service| service.user.clone()) else { return false };
+        // While an external commit is out, its answer comes first: one of the two is void.
+        if !matches!(room.standing, Standing::Outside | Standing::Gone) {
+            return false;
+        }
+        let Some(text) = &room.welcome else { return false };
+        let event = serde_json::from_str(text).ok().and_then(|content| WelcomeEvent::read(&content).ok());
+        let Some(event) = event else {
+            room.welcome = None;
+            step.changed = true;
+            return false;
+        };
+        for bytes in [&event.welcome, &event.ratchet_tree] {
+            if let Bytes::Blob(blob) = bytes {
+                self.fetch(room_id, Purpose::Welcome, &blob.clone(), step);
+                return true;
+            }
+        }
+        room.welcome = None;
+        step.changed = true;
+        match self.join_by_welcome(room_id, &event, &service) {
+            Ok(problem) => {
+                let members = self.groups.get(room_id).map(leaves).unwrap_or_default();
+                step.tell(Event::Joined { room_id: room_id.clone(), epoch: event.epoch, members });
+                if let Some(problem) = problem {
+                    let room_id = room_id.clone();
+                    step.tell(Event::Report { room_id, epoch: event.epoch, problem, lost: false });
+                }
+                self.go_on(room_id, step);
+                true
+            }
+            Err(problem) => {
+                step.tell(Event::WelcomeRefused { room_id: room_id.clone(), problem });
+                false
+            }
+        }
+    }
+
+    /// Is in the group; says what only a member can see to be wrong.
+    fn join_by_welcome(
+        &mut self,
+        room_id: &RoomId,
+        event: &WelcomeEvent,
+        service: &UserId,
+    ) -> Result<Option<String>, String> {
+        let provider = mls::copy(&self.provider);
+        let (group, receipt) = open_welcome(&provider, room_id, event, service)?;
+        let State { rooms, signer, me, .. } = &mut self.state;
+        if mls::leaf_of(&group, me) != Some(group.own_leaf_index()) {
+            return Err("the leaf is another device's".into());
+        }
+        let room = rooms.get_mut(room_id).ok_or("the room is not known")?;
+        let own = mls::external_pub(&provider, signer, &group);
+        let is_false = own.as_deref() != Some(receipt.receipt().external_pub.as_slice());
+        self.provider = provider;
+        self.groups.insert(room_id.clone(), group);
+        room.drop_plans();
+        room.asking = None;
+        room.group_info = None;
+        room.standing = Standing::Member;
+        room.receipt = Some(event.receipt.to_string());
+        Ok(is_false.then(|| "the receipt's `external_pub` is false".to_owned()))
+    }
+}
+
+/// Joins in a store that may be thrown away.
+fn open_welcome(
+    provider: &OpenMlsRustCrypto,
+    room_id: &RoomId,
+    event: &WelcomeEvent,
+    service: &UserId,
+) -> Result<(MlsGroup, RoomReceipt), String> {
+    let (Bytes::Inline(welcome), Bytes::Inline(tree)) = (&event.welcome, &event.ratchet_tree) else {
+        return Err("bytes are missing".into());
+    };
+    let group_id = room_id.as_str().as_bytes();
+    if event.group_id.as_bytes() != group_id {
+        return Err("the group is not that of the room".into());
+    }
+    let welcome = mls::welcome(welcome).ok_or("it is no Welcome")?;
+    let tree = mls::tree(tree).ok_or("it has no ratchet tree")?;
+    let old = MlsGroup::load(provider.storage(), &GroupId::from_slice(group_id));
+    if let Some(mut old) = old.map_err(|error| error.to_string())? {
+        old.delete(provider.storage()).map_err(|error| error.to_string())?;
+    }
+    let staged = StagedWelcome::build_from_welcome(provider, &mls::join_config(), welcome)
+        .map_err(|error| error.to_string())?
+        .with_ratchet_tree(tree)
+        .skip_lifetime_validation()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let context = staged.group_context();
+    if context.group_id().as_slice() != group_id || context.epoch().as_u64() != event.epoch.get() {
+        return Err("it is of another group or epoch".into());
+    }
+    let keys = mls::service_keys(context.extensions())?;
+    if keys.user != *service {
+        return Err("the group names another delivery service".into());
+    }
+    let (user, id, key) = (keys.user.as_str(), keys.receipt_key_id.as_str(), &keys.receipt_key);
+    let receipt = RoomReceipt::verify(&event.receipt, user, id, key).map_err(|error| error.to_string())?;
+    receipt.is_of(room_id, &event.group_id, event.epoch).map_err(|error| error.to_string())?;
+    vouches(&receipt, context)?;
+    let group = staged.into_group(provider).map_err(|error| error.to_string())?;
+    Ok((group, receipt))
+}

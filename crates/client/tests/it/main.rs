@@ -1,0 +1,4 @@
+//! The driver against a real homeserver.
+
+mod accounts;
+mod keys;

@@ -1,0 +1,135 @@
+//! What is written of groups: a command staged, a decision, a refusal of what was staged; and how a group is read back.
+
+use super::{Answered, Durable, Ledger, LedgerError};
+use crate::batch::{Backend, Expect, Op};
+use crate::group::{Decision, Entry, Group, Head, RestoreError, Restoring, Staged, Terms, Told};
+use crate::ids::{Epoch, GroupId, InboxSeq};
+use crate::limits;
+use crate::records::AnswerKey;
+use crate::time::Timestamp;
+
+impl<B: Backend> Ledger<B> {
+    /// Writes down that a command waits for what must happen outside. Its message stays in the inbox; its answer will be
+    /// remembered under `key`.
+    pub async fn stage(
+        &self,
+        staged: Staged,
+        at: Option<Epoch>,
+        key: AnswerKey,
+    ) -> Result<Durable<Staged>, LedgerError> {
+        let group = staged.group();
+        let expect = vec![
+            Expect::InInbox(staged.row),
+            Expect::GroupAt(group.clone(), at),
+            Expect::StagedIn(group.clone(), None),
+            Expect::NoAnswer(key, staged.staged_at),
+        ];
+        self.write("stage", expect, vec![Op::Stage(staged.clone())]).await?;
+        Ok(Durable(staged))
+    }
+
+    /// What is staged in a group, to be taken up again.
+    pub async fn staged(&self, group: &GroupId) -> Result<Option<Durable<Staged>>, LedgerError> {
+        Ok(self.backend.staged(group).await?.map(Durable))
+    }
+
+    /// The groups in which something is staged, and the message of the inbox that each came with: what must be taken up after
+    /// a start.
+    pub async fn staged_groups(&self) -> Result<Vec<(GroupId, InboxSeq)>, LedgerError> {
+        Ok(self.backend.staged_groups(limits::STAGED_AT_START).await?)
+    }
+
+    /// Writes a decision down, and what follows from it: the group's new head, the entry in its log, the answer and what is
+    /// owed, in one write, in which the message leaves the inbox. It is refused if somebody else has moved the group.
+    ///
+    /// What was staged has had its effects outside, so nothing but the group's own state may stand in its way.
+    pub async fn decide(
+        &self,
+        row: InboxSeq,
+        staged: Option<&Durable<Staged>>,
+        mut decision: Decision,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<Durable<Decision>, LedgerError> {
+        if decision.is_staged && staged.is_none() {
+            let what = "a decision that needs something outside was not staged".to_owned();
+            return Err(LedgerError::Unavailable(what));
+        }
+        let group = decision.head.group.clone();
+        let before = decision.entry.epoch.get().checked_sub(1).and_then(Epoch::new);
+        decision.head.receipt = told.receipt_hash;
+        decision.head.notes = told.head_notes.unwrap_or(decision.head.notes);
+        decision.entry.receipt = told.receipt;
+        decision.entry.notes = told.notes;
+        let (key, answer) = told.answer;
+        let mut expect = vec![
+            Expect::GroupAt(group.clone(), before),
+            Expect::StagedIn(group.clone(), staged.map(|staged| staged.get().row)),
+        ];
+        if staged.is_none() {
+            expect.extend([Expect::InInbox(row), Expect::NoAnswer(key, now)]);
+        }
+        let mut ops = vec![
+            Op::Leave(row),
+            Op::SetHead(decision.head.clone()),
+            Op::Append(group.clone(), decision.entry.clone()),
+            Op::Remember(key, answer),
+        ];
+        if let Some(snapshot) = decision.snapshot.take() {
+            ops.push(Op::PutSnapshot(group.clone(), snapshot));
+        }
+        if staged.is_some() {
+            ops.push(Op::Unstage(group));
+        }
+        ops.extend(told.owed.into_iter().map(Op::Owe));
+        self.write("decide", expect, ops).await?;
+        Ok(Durable(decision))
+    }
+
+    /// Refuses what was staged: it is answered, and nothing is staged any more.
+    pub async fn answer_staged(
+        &self,
+        answered: Answered,
+        staged: &Durable<Staged>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let group = staged.get().group();
+        let (_, mut ops) = answered.into_batch(now);
+        ops.push(Op::Unstage(group.clone()));
+        let expect = vec![Expect::StagedIn(group.clone(), Some(staged.get().row))];
+        self.write("answer_staged", expect, ops).await?;
+        Ok(())
+    }
+
+    /// Where a group stands.
+    pub async fn head(&self, group: &GroupId) -> Result<Option<Head>, LedgerError> {
+        Ok(self.backend.head(group).await?)
+    }
+
+    /// A page of a group's log, from an epoch on.
+    pub async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Result<Vec<Entry>, LedgerError> {
+        Ok(self.backend.log(group, from, limit).await?)
+    }
+
+    /// A group, brought back from its newest snapshot and the log after it.
+    pub async fn group(&self, id: &GroupId, terms: &dyn Terms) -> Result<Option<Group>, LedgerError> {
+        let Some(head) = self.backend.head(id).await? else { return Ok(None) };
+        let damaged = |what: String| LedgerError::Damaged(format!("group {id:?}: {what}"));
+        let snapshot = self.backend.snapshot(id).await?;
+        let snapshot = snapshot.ok_or_else(|| damaged("it has no snapshot".to_owned()))?;
+        let restored = |error: RestoreError| damaged(error.to_string());
+        let mut restoring = Restoring::begin(&snapshot).map_err(restored)?;
+        let mut from = snapshot.epoch.next();
+        while let Some(first) = from.filter(|first| *first <= head.epoch) {
+            let page = self.backend.log(id, first, limits::LOG_PAGE).await?;
+            let Some(last) = page.last() else {
+                return Err(damaged(format!("its log ends before epoch {first}")));
+            };
+            from = last.epoch.next();
+            for entry in page.iter().filter(|entry| entry.epoch <= head.epoch) {
+                restoring.replay(entry).map_err(restored)?;
+            }
+        }
+        restoring.finish(head, terms).map(Some).map_err(restored)
+    }
+}

@@ -1,0 +1,91 @@
+//! How a command asks the running service.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use maypole_core::ids::RoomId;
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::request::Command;
+use super::{AdminLimits, Explanation};
+
+/// A question that the running service did not answer as hoped.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens.
+    #[error(
+        "no service listens on {}: start it with `maypole serve`, and see that it has the same configuration",
+        .0.display()
+    )]
+    NotRunning(PathBuf),
+    /// The socket is another user's.
+    #[error("{} may not be opened: run this command as the user that runs the service", .0.display())]
+    NotPermitted(PathBuf),
+    /// The service said no, in its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// The service does not answer.
+    #[error("the service does not answer on {}: see its log", .0.display())]
+    Silent(PathBuf),
+    /// Something answers that is not this service.
+    #[error("{}: what answers is not a service of this version: see that both are the same", .0.display())]
+    Garbage(PathBuf),
+    /// The system refused.
+    #[error("{}: cannot be asked: {source}", path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// An answer as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Ok(Box<Explanation>),
+    Error(String),
+}
+
+/// Asks the service that listens on this socket what it knows about a room's group.
+pub async fn explain(path: &Path, room: &RoomId, limits: AdminLimits) -> Result<Explanation, AskError> {
+    let command = Command::Explain(room.clone());
+    let line = match timeout(limits.patience, ask(path, &command, limits.answer_bytes)).await {
+        Err(_) => return Err(AskError::Silent(path.to_owned())),
+        Ok(Err(error)) => return Err(failed(path, error)),
+        Ok(Ok(line)) if line.is_empty() => return Err(AskError::Silent(path.to_owned())),
+        Ok(Ok(line)) => line,
+    };
+    match serde_json::from_slice(&line) {
+        Ok(Answer::Ok(explanation)) => Ok(*explanation),
+        Ok(Answer::Error(why)) => Err(AskError::Refused(why)),
+        Err(_) => Err(AskError::Garbage(path.to_owned())),
+    }
+}
+
+/// Writes the request, and reads a line, up to one byte more than an answer may have.
+async fn ask(path: &Path, command: &Command, limit: usize) -> io::Result<Vec<u8>> {
+    let mut stream = UnixStream::connect(path).await?;
+    stream.write_all(format!("{}\n", command.write()).as_bytes()).await?;
+    let mut answer = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    BufReader::new(stream.take(most)).read_until(b'\n', &mut answer).await?;
+    Ok(answer)
+}
+
+fn failed(path: &Path, source: io::Error) -> AskError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NotRunning(path),
+        io::ErrorKind::PermissionDenied => AskError::NotPermitted(path),
+        // A full queue, or a connection that was cut.
+        io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            AskError::Silent(path)
+        }
+        _ => AskError::Io { path, source },
+    }
+}

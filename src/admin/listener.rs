@@ -1,0 +1,135 @@
+//! Answers the operator until the service stops.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use maypole_core::limits;
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::place::{self, Place};
+use super::request::Command;
+use super::{AdminError, AdminLimits, Explain, Explanation};
+
+/// The socket, before anybody is answered. It is removed when this value ends.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    place: Place,
+}
+
+/// An answer as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Ok(Box<Explanation>),
+    Error(String),
+}
+
+impl Listener {
+    /// Opens the socket. Must be called within the runtime.
+    pub async fn open(path: &Path) -> Result<Self, AdminError> {
+        let (socket, place) = place::open(path).await?;
+        tracing::info!(path = %path.display(), "listening for the operator");
+        Ok(Self { socket, place })
+    }
+
+    /// Answers until `stop`. Then nothing more is read, and what was asked may still be answered.
+    pub async fn serve<E: Explain>(self, explain: E, limits: AdminLimits, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(limits.connections));
+        let conversations = TaskTracker::new();
+        loop {
+            let next = async {
+                let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+                let (stream, _) = self.socket.accept().await?;
+                Ok::<_, std::io::Error>((place, stream))
+            };
+            match stop.run_until_cancelled(next).await {
+                None => break,
+                Some(Ok((place, stream))) => {
+                    let (explain, stop) = (explain.clone(), stop.clone());
+                    conversations.spawn(async move {
+                        converse(stream, &explain, &limits, &stop).await;
+                        drop(place);
+                    });
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "nothing can be accepted from the operator for now");
+                    stop.run_until_cancelled(tokio::time::sleep(limits::HTTP_ACCEPT_PAUSE)).await;
+                }
+            }
+        }
+        drop((self.socket, self.place));
+        conversations.close();
+        conversations.wait().await;
+    }
+}
+
+/// One request, one answer.
+async fn converse<E: Explain>(
+    mut stream: UnixStream,
+    explain: &E,
+    limits: &AdminLimits,
+    stop: &CancellationToken,
+) {
+    let (reader, mut writer) = stream.split();
+    let request = timeout(limits.stall, read_line(reader, limits.request_bytes));
+    let answer = match stop.run_until_cancelled(request).await {
+        None => return,
+        Some(Ok(Ok(Some(line)))) => answer(&line, explain, limits).await,
+        Some(Ok(Ok(None))) => return,
+        Some(Ok(Err(why))) => Answer::Error(why),
+        Some(Err(_)) => Answer::Error("the request did not arrive in time".to_owned()),
+    };
+    let line = written(&answer, limits);
+    // Whether the operator still listens does not matter any more.
+    let _ = timeout(limits.stall, async {
+        writer.write_all(&line).await?;
+        writer.shutdown().await
+    })
+    .await;
+}
+
+/// Reads a line; nothing where nobody says anything. The error is a sentence for whoever wrote it.
+async fn read_line(reader: impl AsyncRead + Unpin, limit: usize) -> Result<Option<Vec<u8>>, String> {
+    let mut line = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let read = BufReader::new(reader.take(most)).read_until(b'\n', &mut line).await;
+    read.map_err(|error| format!("the request cannot be read: {error}"))?;
+    match line.pop() {
+        None => Ok(None),
+        Some(b'\n') => Ok(Some(line)),
+        Some(_) if line.len() >= limit => Err(format!("the request has more than {limit} bytes")),
+        Some(_) => Err("the request breaks off: it must be a whole line".to_owned()),
+    }
+}
+
+/// What there is to say to a request.
+async fn answer<E: Explain>(line: &[u8], explain: &E, limits: &AdminLimits) -> Answer {
+    let Command::Explain(room) = match Command::read(line) {
+        Ok(command) => command,
+        Err(why) => return Answer::Error(why),
+    };
+    match timeout(limits.thought, explain.explain(&room)).await {
+        Ok(Ok(Some(explanation))) => Answer::Ok(Box::new(explanation.bounded())),
+        Ok(Ok(None)) => Answer::Error(format!(
+            "this service keeps no group for {room}: see that the ID is right, that the room names this service, and \
+             that its creator has registered a group"
+        )),
+        Ok(Err(why)) => Answer::Error(why),
+        Err(_) => Answer::Error("the service did not find the answer in time; ask again".to_owned()),
+    }
+}
+
+/// The answer's line.
+fn written(answer: &Answer, limits: &AdminLimits) -> Vec<u8> {
+    let line = serde_json::to_vec(answer).ok().filter(|line| line.len() < limits.answer_bytes);
+    let mut line = line.unwrap_or_else(|| br#"{"error":"the answer is too long"}"#.to_vec());
+    line.push(b'\n');
+    line
+}

@@ -1,0 +1,132 @@
+//! The operator's socket, and those who misuse it.
+
+mod asking;
+mod misuse;
+mod places;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use maypole_core::ids::{Epoch, RoomId};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{AdminLimits, Explain, Explanation, LastCommit, Listener, Member, Staged};
+
+/// What is known about the one group that there is.
+pub(crate) fn explanation() -> Explanation {
+    let member = |identity: &str, leaf| Member { identity: identity.to_owned(), leaf };
+    Explanation {
+        room: RoomId::parse("!room:a.org").unwrap(),
+        group_id: "!room:a.org".to_owned(),
+        prefix: "m.mls.".to_owned(),
+        epoch: Epoch::new(3).unwrap(),
+        term: 1,
+        generation: 0,
+        ciphersuite: 1,
+        members: vec![member("@alice:a.org/PHONE", 0), member("@bob:b.org/LAPTOP", 2)],
+        members_total: 2,
+        last_commit: Some(LastCommit {
+            epoch: Epoch::new(3).unwrap(),
+            sender: "@alice:a.org/PHONE".to_owned(),
+            at_ms: 7_000,
+        }),
+        receipt: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU".to_owned(),
+        staged: Some(Staged { since_ms: 8_000, effects: vec!["invite @carol:b.org".to_owned()] }),
+        waiting: 5,
+        log_epochs: 4,
+    }
+}
+
+/// Knows one group, or fails, or never comes to an end.
+#[derive(Clone)]
+pub(crate) enum Fake {
+    Knows(Box<Explanation>),
+    Fails(&'static str),
+    Ponders,
+}
+
+impl Explain for Fake {
+    async fn explain(&self, room: &RoomId) -> Result<Option<Explanation>, String> {
+        match self {
+            Self::Knows(explanation) => Ok(Some((**explanation).clone()).filter(|known| known.room == *room)),
+            Self::Fails(why) => Err((*why).to_owned()),
+            Self::Ponders => std::future::pending().await,
+        }
+    }
+}
+
+/// Bounds with patience for a test that does not wait.
+fn patient() -> AdminLimits {
+    let bound = Duration::from_secs(20);
+    AdminLimits { stall: bound, thought: bound, patience: bound, ..AdminLimits::default() }
+}
+
+/// A socket that is served until this is dropped.
+struct Served {
+    folder: TempDir,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Served {
+    async fn by(fake: Fake, limits: AdminLimits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        let listener = Listener::open(&socket_in(&folder)).await.unwrap();
+        let serving = tokio::spawn(listener.serve(fake, limits, stop.clone()));
+        Self { folder, stop, serving }
+    }
+
+    async fn knowing() -> Self {
+        Self::by(Fake::Knows(Box::new(explanation())), patient()).await
+    }
+
+    fn path(&self) -> PathBuf {
+        socket_in(&self.folder)
+    }
+
+    async fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.path()).await.unwrap()
+    }
+
+    /// Writes these bytes, says no more, and gives back all that is answered.
+    async fn says_to(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        // The service may have heard enough in the middle.
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.shutdown().await;
+        rest(&mut stream).await
+    }
+}
+
+fn socket_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("admin.sock")
+}
+
+/// All that is still answered.
+async fn rest(stream: &mut UnixStream) -> String {
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer).await {
+        // What a cut connection leaves behind.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+        read => drop(read.unwrap()),
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// The error of an answer, which is one line.
+fn error(answer: &str) -> String {
+    let line = answer.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {answer:?}"));
+    assert!(!line.contains('\n'), "{answer}");
+    let answer: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(answer.as_object().unwrap().len(), 1, "{answer}");
+    answer["error"].as_str().unwrap_or_else(|| panic!("no error: {answer}")).to_owned()
+}
+
+fn exists(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}

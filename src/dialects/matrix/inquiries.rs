@@ -1,0 +1,295 @@
+//! `m.mls.request`: what a device wants to know of a group, so that it can join it from outside or catch up.
+
+use std::collections::BTreeSet;
+
+use maypole_core::auth::Caller;
+use maypole_core::batch::Backend;
+use maypole_core::group::{Entry, Group, Terms};
+use maypole_core::ids::{ClientId, Epoch, GroupId, InboxSeq, Lane, RoomId};
+use maypole_core::ledger::{Answered, Ledger, LedgerError};
+use maypole_core::limits;
+use maypole_core::records::{Delivery, InboxItem, Incoming, Owed, Recipient};
+use maypole_core::rejection::Rejection;
+use maypole_core::time::Timestamp;
+use maypole_room::bytes::Bytes;
+use maypole_room::commit_event::{AuthEvents, CommitEvent};
+use maypole_room::names::{self, Name, Prefix};
+use maypole_room::request::{Asked, Request, Want};
+use maypole_room::response::{self, Answer, CommitPage, CurrentEpoch, Response};
+use serde_json::Value;
+
+use super::blobs::Blobs;
+use super::permits::Permits;
+use super::telling::{EntryNotes, place_cited};
+use crate::homeserver::CallError;
+
+/// A request of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inquiry {
+    /// The account that asks, as the homeserver vouches for it.
+    pub caller: Caller,
+    /// How it spells its event types; the answer is spelled the same.
+    pub prefix: Prefix,
+    /// What it sent.
+    pub request: Request,
+}
+
+impl Inquiry {
+    /// Reads a to-device message; `None` for event types that are no requests.
+    pub fn read(item: &InboxItem) -> Option<Self> {
+        let Incoming::ToDevice { kind, content } = &item.message else { return None };
+        let (prefix, Name::Request) = names::parse(kind)? else { return None };
+        Some(Self { caller: item.caller(), prefix, request: Request::read(content) })
+    }
+
+    /// The group that it is about.
+    pub fn group(&self) -> Option<GroupId> {
+        let asked = self.request.asked.as_ref().ok()?;
+        asked.group_id.clone().or_else(|| GroupId::parse(asked.room_id.as_str()))
+    }
+
+    /// Refuses it.
+    pub fn refuse(&self, row: InboxSeq, rejection: &Rejection, now: Timestamp) -> Answered {
+        self.owe(row, &response::refusal(&self.request, rejection), now)
+    }
+
+    fn owe(&self, row: InboxSeq, content: &Value, now: Timestamp) -> Answered {
+        let user = self.caller.get().clone();
+        let lane = Lane::of_user(&user);
+        let recipients = vec![Recipient { user, device: self.request.device.clone() }];
+        let kind = self.prefix.event_type(Name::Response);
+        let delivery = Delivery::ToDevice { kind, content: content.to_string().into_bytes(), recipients };
+        Answered { row, remember: None, owed: vec![Owed { lane, delivery, owed_at: now }] }
+    }
+}
+
+/// What an answer is made of.
+pub struct Sources<'s, B> {
+    /// What was written.
+    pub ledger: &'s Ledger<B>,
+    /// Who may know it.
+    pub permits: &'s Permits,
+    /// Where large things go.
+    pub blobs: &'s Blobs,
+    /// Who is who.
+    pub terms: &'s dyn Terms,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// The store cannot be read.
+    Store(LedgerError),
+    /// It is not told.
+    Refused(Rejection),
+}
+
+impl From<LedgerError> for Unanswered {
+    fn from(error: LedgerError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Rejection> for Unanswered {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
+    }
+}
+
+impl From<CallError> for Unanswered {
+    fn from(error: CallError) -> Self {
+        tracing::warn!(%error, "what is asked for cannot be uploaded");
+        let problem = "the homeserver takes no uploads now";
+        Self::Refused(Rejection::Unavailable { users: Vec::new(), problem })
+    }
+}
+
+impl<B: Backend> Sources<'_, B> {
+    /// Answers an inquiry about a group that nobody changes meanwhile.
+    pub async fn answer(
+        &self,
+        row: InboxSeq,
+        inquiry: &Inquiry,
+        group: Option<&Group>,
+        now: Timestamp,
+    ) -> Result<Answered, LedgerError> {
+        let found = match &inquiry.request.asked {
+            Ok(asked) => self.find(inquiry, asked, group).await.map(|answer| (asked, answer)),
+            Err(rejection) => Err(rejection.clone().into()),
+        };
+        match found {
+            Ok((asked, answer)) => {
+                let response = Response { request_id: asked.request_id.clone(), answer };
+                Ok(inquiry.owe(row, &response.content(), now))
+            }
+            Err(Unanswered::Refused(rejection)) => Ok(inquiry.refuse(row, &rejection, now)),
+            Err(Unanswered::Store(error)) => Err(error),
+        }
+    }
+
+    async fn find(
+        &self,
+        inquiry: &Inquiry,
+        asked: &Asked,
+        group: Option<&Group>,
+    ) -> Result<Answer, Unanswered> {
+        let room = &asked.room_id;
+        let group = group.filter(|group| group.id().as_bytes() == room.as_str().as_bytes());
+        let group = group.ok_or(Rejection::UnknownGroup)?;
+        let user = inquiry.caller.get();
+        let asks = ClientId { user: user.clone(), device: asked.device.clone() };
+        match asked.want {
+            Want::GroupInfo => {
+                if !self.permits.is_joined(room, user).await? {
+                    return Err(Rejection::NotJoined { users: vec![user.clone()] }.into());
+                }
+                self.current(room, group).await
+            }
+            Want::Commits { from_epoch } => {
+                if group.leaf_of(&asks, self.terms).is_none() {
+                    let rule = "only a device with a leaf in the group may ask for its commits; ask for `group_info`";
+                    return Err(Rejection::forbidden(rule).into());
+                }
+                let oldest = oldest(group);
+                if from_epoch < oldest {
+                    return Err(Rejection::EpochGone { from: from_epoch, oldest }.into());
+                }
+                self.page(room, group, &asks, from_epoch).await
+            }
+        }
+    }
+
+    /// The current epoch, to be joined by external commit.
+    async fn current(&self, room: &RoomId, group: &Group) -> Result<Answer, Unanswered> {
+        let epoch = group.epoch();
+        let entries = self.ledger.log(group.id(), epoch, 1).await?;
+        let missing =
+            || LedgerError::Damaged(format!("group {:?}: no log entry of epoch {epoch}", group.id()));
+        let entry = entries.into_iter().next().filter(|entry| entry.epoch == epoch).ok_or_else(missing)?;
+        Ok(Answer::GroupInfo(CurrentEpoch {
+            room_id: room.clone(),
+            group_id: group.id().clone(),
+            epoch,
+            group_info: self.blobs.place(entry.group_info, limits::INLINE_BYTES).await?,
+            ratchet_tree: self.blobs.place(group.mls().ratchet_tree(), limits::INLINE_BYTES).await?,
+            receipt: serde_json::from_slice(&entry.receipt).unwrap_or_default(),
+        }))
+    }
+
+    /// The commits that a device may see, as many as fit into an event.
+    async fn page(
+        &self,
+        room: &RoomId,
+        group: &Group,
+        client: &ClientId,
+        from: Epoch,
+    ) -> Result<Answer, Unanswered> {
+        let (commits, more) = self.commits(room, group, client, from, limits::COMMITS_IN_A_PAGE).await?;
+        Ok(Answer::Commits(CommitPage {
+            room_id: room.clone(),
+            group_id: group.id().clone(),
+            from_epoch: from,
+            current_epoch: group.epoch(),
+            commits,
+            more,
+        }))
+    }
+
+    /// The commits made in an epoch and later that a device with a leaf may see, oldest first, as many as fit into an
+    /// event; and whether there are more. From an epoch that lies too far back there are none.
+    pub async fn commits(
+        &self,
+        room: &RoomId,
+        group: &Group,
+        client: &ClientId,
+        from: Epoch,
+        most: usize,
+    ) -> Result<(Vec<CommitEvent>, bool), Unanswered> {
+        if from < oldest(group) {
+            return Ok((Vec::new(), true));
+        }
+        let visible = self.visible(group, client, from).await?;
+        let mut commits = Vec::new();
+        let mut room_bytes = limits::OUTGOING_CONTENT_BYTES - limits::RESPONSE_FRAME_BYTES;
+        let mut next = from.next();
+        while let Some(first) = next.filter(|first| *first <= group.epoch()) {
+            let entries = self.ledger.log(group.id(), first, limits::LOG_PAGE).await?;
+            let Some(last) = entries.last() else { break };
+            next = last.epoch.next();
+            for entry in entries {
+                if !visible.contains(&entry.epoch) {
+                    continue;
+                }
+                let event = self.event(room, group.id(), entry).await?;
+                let bytes = event.content().to_string().len().saturating_add(1);
+                if commits.len() >= most || bytes > room_bytes {
+                    return Ok((commits, true));
+                }
+                room_bytes = room_bytes.saturating_sub(bytes);
+                commits.push(event);
+            }
+        }
+        Ok((commits, false))
+    }
+
+    /// The epochs whose commits a device may see: those made while it had a leaf. It has one now, so the log is walked back
+    /// from here.
+    async fn visible(
+        &self,
+        group: &Group,
+        client: &ClientId,
+        from: Epoch,
+    ) -> Result<BTreeSet<Epoch>, LedgerError> {
+        let mut came_and_went = Vec::new();
+        let mut next = from.next();
+        while let Some(first) = next.filter(|first| *first <= group.epoch()) {
+            let entries = self.ledger.log(group.id(), first, limits::LOG_PAGE).await?;
+            let Some(last) = entries.last() else { break };
+            next = last.epoch.next();
+            came_and_went.extend(
+                entries
+                    .iter()
+                    .map(|entry| (entry.epoch, entry.joined.contains(client), entry.left.contains(client))),
+            );
+        }
+        let mut has_leaf = group.leaf_of(client, self.terms).is_some();
+        let mut visible = BTreeSet::new();
+        for (epoch, came, went) in came_and_went.into_iter().rev() {
+            has_leaf = went || (has_leaf && !came);
+            if has_leaf {
+                visible.insert(epoch);
+            }
+        }
+        Ok(visible)
+    }
+
+    /// An entry of the log as it was told when it was new, without the committer's own name for it.
+    async fn event(&self, room: &RoomId, group: &GroupId, entry: Entry) -> Result<CommitEvent, Unanswered> {
+        let notes: EntryNotes = serde_json::from_slice(&entry.notes).unwrap_or_default();
+        let noted = |value: Option<Value>| value.and_then(|value| Bytes::read("message", &value).ok());
+        let message = match noted(notes.message) {
+            Some(message) => message,
+            None => self.blobs.place(entry.message, limits::INLINE_BYTES).await?,
+        };
+        let auth_events = match noted(notes.auth_events) {
+            Some(Bytes::Blob(blob)) => AuthEvents::Blob(blob),
+            _ => place_cited(self.blobs, &entry.cited).await?,
+        };
+        Ok(CommitEvent {
+            room_id: room.clone(),
+            group_id: group.clone(),
+            epoch: entry.epoch,
+            message,
+            sender: entry.sender.user,
+            txn_id: None,
+            auth_events,
+            proposals: Vec::new(),
+            receipt: serde_json::from_slice(&entry.receipt).unwrap_or_default(),
+        })
+    }
+}
+
+/// The oldest epoch from which commits are told.
+fn oldest(group: &Group) -> Epoch {
+    Epoch::new(group.epoch().get().saturating_sub(limits::LOG_WALK_EPOCHS)).unwrap_or(Epoch::ZERO)
+}

@@ -1,0 +1,336 @@
+//! The road of one command through its group: judged, permitted, staged where something must happen outside first, decided,
+//! and durable before anybody hears of it.
+//!
+//! Whatever breaks off on the way is begun again: the message is in the inbox until its answer is written, and what was
+//! staged is taken up before anything else in its group.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use maypole_core::auth::Authenticated;
+use maypole_core::batch::{Backend, Expect};
+use maypole_core::group::{Case, Command, Decision, Group, Input, Request, Staged, Step, Terms, step};
+use maypole_core::ids::{ClientId, GroupId, InboxSeq, UserId};
+use maypole_core::ledger::{Answered, Durable, Ledger, LedgerError};
+use maypole_core::limits;
+use maypole_core::records::InboxRow;
+use maypole_core::rejection::Rejection;
+use maypole_room::commit_event::CommitEvent;
+use maypole_room::names::Prefix;
+use tokio::sync::Notify;
+
+use super::lanes::Turn;
+use super::live::LiveGroups;
+use crate::clock;
+use crate::dialects::matrix::Matrix;
+use crate::dialects::matrix::answers;
+use crate::dialects::matrix::commands::{Ready, room_of};
+use crate::dialects::matrix::inquiries::{Inquiry, Sources, Unanswered};
+use crate::dialects::matrix::questions::Question;
+use crate::dialects::matrix::telling::{Asker, prefix_of};
+use crate::homeserver::Backoff;
+use crate::intake::Held;
+use crate::telemetry::record;
+
+/// What waits in a group's lane.
+pub enum Job {
+    /// A command, with the question that it came from.
+    Command(Box<Asked>),
+    /// A request to be told something.
+    Inquiry(Box<Inquiry>, InboxRow, Held),
+    /// Nothing but what was staged before a restart; its message, if it is in the inbox still, is in hand.
+    Resume(Option<Held>),
+}
+
+/// A command that has its turn.
+pub struct Asked {
+    pub(super) question: Question,
+    pub(super) ready: Ready,
+    pub(super) row: InboxRow,
+    /// Let go when the command is done.
+    pub(super) _held: Held,
+}
+
+/// Takes commands and requests through their groups.
+pub struct Road<B> {
+    ledger: Arc<Ledger<B>>,
+    pub(super) matrix: Arc<Matrix>,
+    live: LiveGroups,
+    outbox: Arc<Notify>,
+}
+
+/// How a command ended.
+pub(super) enum End {
+    /// It was decided; the group has entered its epoch.
+    Decided,
+    /// It was refused.
+    Refused(Rejection),
+}
+
+impl<B: Backend> Turn for Road<B> {
+    type Job = Job;
+
+    /// Does it until it is done: what is in the way of the store passes.
+    async fn take(&self, group: &GroupId, job: Job) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.attempt(group, &job).await {
+                Ok(()) => break,
+                // Somebody has answered it already.
+                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::InInbox(_)) => break,
+                Err(LedgerError::Damaged(reason)) => {
+                    tracing::error!(?group, %reason, "a group cannot be read");
+                    if self.refuse_damaged(&job).await {
+                        break;
+                    }
+                }
+                Err(error) => tracing::error!(?group, %error, "a command cannot be worked on; trying again"),
+            }
+            clock::back_off(&mut backoff, None).await;
+        }
+        self.outbox.notify_one();
+    }
+}
+
+impl<B: Backend> Road<B> {
+    /// A road over a ledger, in the words of a dialect.
+    pub fn new(ledger: Arc<Ledger<B>>, matrix: Arc<Matrix>, outbox: Arc<Notify>) -> Self {
+        Self { ledger, matrix, live: LiveGroups::new(limits::GROUPS_CACHE_BYTES), outbox }
+    }
+
+    /// Who can be a member.
+    pub(super) fn terms(&self) -> &dyn Terms {
+        self.matrix.terms()
+    }
+
+    async fn attempt(&self, id: &GroupId, job: &Job) -> Result<(), LedgerError> {
+        let mut group = self.open(id).await?;
+        // On any error the group is read anew: what was written is not known.
+        match job {
+            Job::Inquiry(inquiry, row, _) => {
+                let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), clock::now()).await?;
+                self.ledger.answer(answered, clock::now()).await?;
+            }
+            Job::Command(asked) => self.command(&mut group, asked).await?,
+            // To open the group was all.
+            Job::Resume(_) => {}
+        }
+        if let Some(group) = group {
+            self.live.put(group);
+        }
+        Ok(())
+    }
+
+    /// The group as it is; what was staged in it when the service ended is finished first.
+    async fn open(&self, id: &GroupId) -> Result<Option<Group>, LedgerError> {
+        if let Some(group) = self.live.take(id) {
+            return Ok(Some(group));
+        }
+        let mut group = self.ledger.group(id, self.matrix.terms()).await?;
+        if let Some(staged) = self.ledger.staged(id).await? {
+            tracing::info!(group = ?id, "what was staged is taken up again");
+            self.finish_staged(&mut group, staged).await?;
+        }
+        Ok(group)
+    }
+
+    /// Answers a command, with what was answered before if it is the same.
+    async fn command(&self, group: &mut Option<Group>, asked: &Asked) -> Result<(), LedgerError> {
+        let (question, row) = (&asked.question, asked.row.seq);
+        for _ in 0..limits::ANSWER_TRIES {
+            let now = clock::now();
+            if let Some(answer) = self.ledger.remembered(question.key, now).await? {
+                let answered = answers::again(row, question, answer, now);
+                return self.ledger.answer(answered, now).await.map(drop);
+            }
+            match self.decide(group, asked).await {
+                // A twin in another group's lane was faster.
+                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::NoAnswer(..)) => {}
+                done => return done,
+            }
+        }
+        Err(LedgerError::Unavailable("one message lost the race for its own answer again and again".into()))
+    }
+
+    async fn decide(&self, group: &mut Option<Group>, asked: &Asked) -> Result<(), LedgerError> {
+        let (question, row) = (&asked.question, asked.row.seq);
+        let command = asked.ready.command.clone();
+        let asker = Asker::of(question);
+        let mut case = Case::new(command.clone());
+        let began = step(group.as_ref(), &mut case, Input::Begin, self.matrix.terms(), clock::now());
+        let end = match self.judge(group.as_ref(), &mut case, began, &asker).await {
+            Step::Stage(permit) => {
+                let staged = Staged::new(&command, row, clock::now(), permit, asker.to_bytes());
+                let at = group.as_ref().map(Group::epoch);
+                let staged = self.ledger.stage(staged, at, asker.key()).await?;
+                return self.carry_out(group, case, &staged, &asker, false).await;
+            }
+            Step::Reject(rejection) => End::Refused(rejection),
+            step => self.enter(group, step, row, None, &asker).await?,
+        };
+        if let End::Refused(rejection) = end {
+            record::answered(rejection.code().facts().errcode);
+            let answered = self.refuse(group.as_ref(), asked, &rejection).await?;
+            self.ledger.answer(answered, clock::now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes up what was staged before the service ended.
+    async fn finish_staged(
+        &self,
+        group: &mut Option<Group>,
+        staged: Durable<Staged>,
+    ) -> Result<(), LedgerError> {
+        let damaged = || LedgerError::Damaged("what is staged does not say who asked".to_owned());
+        let asker = Asker::read(&staged.get().notes).ok_or_else(damaged)?;
+        let (permit, staged_at) = (staged.get().permit.clone(), staged.get().staged_at);
+        let mut case = Case::new(staged.get().command());
+        let input = Input::Resume(permit);
+        let resumed = step(group.as_ref(), &mut case, input, self.matrix.terms(), staged_at);
+        if let Step::Reject(rejection) = resumed {
+            // It was found valid in this very state; what has changed since is not the group.
+            tracing::error!(group = ?staged.get().group(), %rejection, "what was staged is not valid any more");
+            return self.refuse_staged(group.as_ref(), &staged, &asker, &rejection).await;
+        }
+        self.carry_out(group, case, &staged, &asker, true).await
+    }
+
+    /// Answers what a case asks for, until it has all.
+    pub(super) async fn judge(
+        &self,
+        group: Option<&Group>,
+        case: &mut Case,
+        mut next: Step,
+        asker: &Asker,
+    ) -> Step {
+        let prefix = spelling(group, asker.prefix());
+        while let Step::Need(need) = next {
+            let command: Authenticated<Command> = case.command().clone();
+            let fetched = self.matrix.permits().answer(need, command.get(), prefix).await;
+            next = step(group, case, Input::Fetched(fetched), self.matrix.terms(), clock::now());
+        }
+        next
+    }
+
+    /// Writes a decision down and enters its epoch.
+    pub(super) async fn enter(
+        &self,
+        group: &mut Option<Group>,
+        next: Step,
+        row: InboxSeq,
+        staged: Option<&Durable<Staged>>,
+        asker: &Asker,
+    ) -> Result<End, LedgerError> {
+        let mut decision = match next {
+            Step::Decide(decision) => *decision,
+            Step::Reject(rejection) => return Ok(End::Refused(rejection)),
+            Step::Need(_) | Step::Stage(_) => {
+                return Err(LedgerError::Unavailable("a decision was taken out of turn".to_owned()));
+            }
+        };
+        if staged.is_some() {
+            self.withhold(&mut decision).await;
+        }
+        let now = clock::now();
+        let told = match self.matrix.teller().tell(&decision, asker, now).await {
+            Ok(told) => told,
+            Err(rejection) => return Ok(End::Refused(rejection)),
+        };
+        let (id, epoch) = (decision.receipt.group.clone(), decision.receipt.epoch);
+        let durable = self.ledger.decide(row, staged, decision, told, now).await?;
+        *group = Group::enter(group.take(), durable);
+        record::accepted();
+        tracing::debug!(group = ?id, %epoch, "accepted");
+        Ok(End::Decided)
+    }
+
+    /// Who was invited and is not wanted in the room any more must not learn how to join: time has passed since it was asked.
+    async fn withhold(&self, decision: &mut Decision) {
+        let Some(room) = room_of(&decision.receipt.group) else { return };
+        let users: BTreeSet<UserId> = decision.added.iter().map(|added| added.client.user.clone()).collect();
+        for user in users {
+            if !self.matrix.permits().is_wanted(&room, &user).await.unwrap_or(false) {
+                decision.withheld.insert(user);
+            }
+        }
+    }
+
+    /// Refuses a command; a device that was too slow gets what it missed.
+    async fn refuse(
+        &self,
+        group: Option<&Group>,
+        asked: &Asked,
+        rejection: &Rejection,
+    ) -> Result<Answered, LedgerError> {
+        let mut content = answers::content(&asked.question, rejection);
+        if let (Rejection::StaleEpoch { .. }, Some(group)) = (rejection, group) {
+            let command = asked.ready.command.get();
+            if let Request::Commit { epoch, .. } = command.request {
+                let missed = self.missed(group, &command.by, epoch).await?;
+                content.insert("commits".to_owned(), missed.into());
+            }
+        }
+        let prefix = spelling(group, asked.question.prefix);
+        Ok(answers::refuse_with(asked.row.seq, &asked.question, rejection, content, prefix, clock::now()))
+    }
+
+    /// The commits that a device with a leaf has missed since an epoch, as many as fit.
+    async fn missed(
+        &self,
+        group: &Group,
+        client: &ClientId,
+        from: maypole_core::ids::Epoch,
+    ) -> Result<Vec<serde_json::Value>, LedgerError> {
+        let has_leaf = group.leaf_of(client, self.matrix.terms()).is_some();
+        let Some(room) = room_of(group.id()).filter(|_| has_leaf) else { return Ok(Vec::new()) };
+        let sources = self.sources();
+        match sources.commits(&room, group, client, from, limits::STALE_COMMITS).await {
+            Ok((commits, _)) => Ok(commits.iter().map(CommitEvent::content).collect()),
+            Err(Unanswered::Refused(_)) => Ok(Vec::new()),
+            Err(Unanswered::Store(error)) => Err(error),
+        }
+    }
+
+    pub(super) async fn refuse_staged(
+        &self,
+        group: Option<&Group>,
+        staged: &Durable<Staged>,
+        asker: &Asker,
+        rejection: &Rejection,
+    ) -> Result<(), LedgerError> {
+        record::answered(rejection.code().facts().errcode);
+        let (question, now) = (asker.question(staged.get()), clock::now());
+        let content = answers::content(&question, rejection);
+        let prefix = spelling(group, asker.prefix());
+        let answered = answers::refuse_with(staged.get().row, &question, rejection, content, prefix, now);
+        self.ledger.answer_staged(answered, staged, now).await
+    }
+
+    /// A group that cannot be read is frozen, and the rest goes on. Says whether that was written.
+    async fn refuse_damaged(&self, job: &Job) -> bool {
+        let frozen =
+            Rejection::Frozen { reason: "what is stored of it is damaged; its operator knows".to_owned() };
+        let now = clock::now();
+        let answered = match job {
+            Job::Command(asked) => answers::refuse(asked.row.seq, &asked.question, &frozen, now),
+            Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &frozen, now),
+            Job::Resume(_) => return true,
+        };
+        matches!(self.ledger.answer(answered, now).await, Ok(_) | Err(LedgerError::Conflict(_)))
+    }
+
+    fn sources(&self) -> Sources<'_, B> {
+        Sources {
+            ledger: &self.ledger,
+            permits: self.matrix.permits(),
+            blobs: self.matrix.blobs(),
+            terms: self.matrix.terms(),
+        }
+    }
+}
+
+/// How events are spelled: as the group was registered, or, where there is none, as the question.
+fn spelling(group: Option<&Group>, question: Prefix) -> Prefix {
+    group.map_or(question, |group| prefix_of(&group.head().notes))
+}

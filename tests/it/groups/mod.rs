@@ -1,0 +1,16 @@
+//! Whole groups: real clients in MLS rooms of a real Synapse.
+
+mod again;
+mod cast;
+mod commits;
+mod crash;
+mod flow;
+mod hall;
+mod late;
+mod many;
+mod outlaw;
+mod power;
+mod registrations;
+mod requests;
+mod scene;
+mod told;

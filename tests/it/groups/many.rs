@@ -8,7 +8,7 @@ use maypole_client::matrix::{Client, RoomVersion};
 use maypole_core::ids::RoomId;
 use serde_json::json;
 
-use super::cast::{Stage, hears, reaches, service_joins, within};
+use super::cast::{Stage, catches_up, hears, service_joins, within};
 use super::told::{one_story, told};
 use crate::proxy::Proxy;
 
@@ -42,8 +42,15 @@ async fn crowd(stage: &Stage) -> (RoomId, Vec<Client>) {
     let mut all = vec![founder];
     all.extend(firsts);
     all.extend(others);
-    join_all(all.iter_mut().map(|client| reaches(client, &room, USERS as u64))).await;
+    all_reach(&mut all, &room, USERS as u64).await;
     (room, all)
+}
+
+/// Waits until all are in an epoch. They share two cores, and each checks the published keys of all others.
+async fn all_reach(all: &mut [Client], room: &RoomId, epoch: u64) {
+    let reaching = join_all(all.iter_mut().map(|client| catches_up(client, room, epoch)));
+    let reached = tokio::time::timeout(Duration::from_mins(6), reaching).await;
+    reached.expect("all of them reach it").into_iter().collect::<Result<(), _>>().unwrap();
 }
 
 /// One device was told that its commit made an epoch, and each other, at the first refusal that it got, whose did.
@@ -92,7 +99,7 @@ async fn of_sixty_four_commits_of_one_epoch_one_wins_and_all_go_on() {
     let going = tokio::time::timeout(Duration::from_mins(5), going).await.expect("nobody waits for ever");
     let last = going.into_iter().max().unwrap();
     assert!(last >= epoch + 16, "{last}");
-    join_all(all.iter_mut().map(|client| reaches(client, &room, last))).await;
+    all_reach(&mut all, &room, last).await;
     one_wins(&proxy, &room, epoch + 1);
     assert_eq!(one_story(&proxy, &room), last);
     let authenticator = all[0].device().epoch_authenticator(&room);

@@ -89,6 +89,8 @@ pub(super) struct Room {
     pub(super) group_info: Option<String>,
     /// A Welcome of the room's service that cannot be used yet.
     pub(super) welcome: Option<String>,
+    /// It waited until the service was known; what came from the service meanwhile was not heard.
+    pub(super) behind: bool,
     /// Commits by the epoch that they make.
     pub(super) ahead: BTreeMap<u64, Ahead>,
     /// Room events of epochs that have not begun.

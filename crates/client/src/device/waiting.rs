@@ -37,6 +37,7 @@ impl Device {
             if kept.sender == service.user {
                 service.unstable = kept.unstable;
                 room.welcome = Some(kept.content);
+                room.behind = true;
             } else {
                 step.ignore("a Welcome that was not the delivery service's");
             }

@@ -76,6 +76,10 @@ impl Device {
                     step.tell(Event::Report { room_id, epoch: event.epoch, problem, lost: false });
                 }
                 self.go_on(room_id, step);
+                let room = self.state.rooms.get_mut(room_id);
+                if room.is_some_and(|room| std::mem::take(&mut room.behind)) {
+                    self.ask_for_commits(room_id, step);
+                }
                 true
             }
             Err(problem) => {

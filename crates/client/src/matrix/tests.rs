@@ -128,6 +128,9 @@ async fn welcomed(place: &Place, relay: &mut Relay, alice: &mut Client, mut bob:
     let Event::Joined { members, .. } = joined else { panic!("{joined:?}") };
     assert_eq!(members.len(), 2);
     assert!(!bob.told().any(is_suspect), "both publish their keys");
+    // He asks what was committed while nobody's word counted.
+    let asked = place.next("m.mls.request").await;
+    place.tell(bob.device(), "m.mls.response", &relay.page(&asked, false)).await;
     // This service sends nothing of what the commit cites.
     hears(alice, is_suspect).await;
     bob

@@ -225,7 +225,7 @@ impl Relay {
     }
 
     /// The answer to a question for commits.
-    fn page(&self, asked: &Outgoing, more: bool) -> Value {
+    pub(crate) fn page(&self, asked: &Outgoing, more: bool) -> Value {
         let from_epoch = asked.content["from_epoch"].as_u64().unwrap();
         let commits = self.log.iter().filter(|event| event.epoch.get() > from_epoch).cloned().collect();
         let page = CommitPage {

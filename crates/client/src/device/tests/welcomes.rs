@@ -92,8 +92,12 @@ fn a_welcome_to_an_unknown_room_waits_for_the_caller() {
     let mut fooled = after_crash(&bob.key_packages(0, false).unwrap().1);
     let other = Service { user: UserId::parse("@:b.org").unwrap(), unstable: false };
     assert!(is_ignored(&fooled.trust(&relay.room_id, other).unwrap()));
-    let told = told(&bob.trust(&relay.room_id, relay.service()).unwrap());
+    let actions = bob.trust(&relay.room_id, relay.service()).unwrap();
+    let told = told(&actions);
     assert!(matches!(&told[..], [Event::Joined { .. }]), "{told:?}");
+    // Commits that came while nobody knew whose word counts were not heard.
+    let asked = sent(&actions).content;
+    assert_eq!((&asked["want"], &asked["from_epoch"]), (&"commits".into(), &1.into()), "{asked}");
 }
 
 /// Bob, who knows no room yet, and the Welcome that is his.

@@ -475,3 +475,27 @@ fn a_change_of_terms_is_asked_as_one() {
     let refusal = refused(begin(Some(&group), &mut commit("@alice:a.org/PHONE", 0, &made)));
     assert_eq!(refusal.code(), Code::Forbidden, "the service stays what it is");
 }
+
+#[test]
+fn what_has_no_place_in_a_commit_is_refused_and_changes_nothing() {
+    const ALICE: &str = "@alice:a.org/PHONE";
+    let (group, mut alice) = world();
+    let before = group.mls().snapshot();
+    let made = alice.update().unwrap();
+    alice.merge().unwrap();
+    let with_tree = Commit { group_info: alice.group_info(true).unwrap(), ..made.clone() };
+    let refusal = refused(begin(Some(&group), &mut commit(ALICE, 0, &with_tree)));
+    assert!(
+        matches!(&refusal, Rejection::Invalid { check, .. } if check.name == "RatchetTree"),
+        "{refusal:?}"
+    );
+    for large in [
+        Commit { message: vec![0; limits::COMMIT_BYTES + 1], ..made.clone() },
+        Commit { welcome: Some(vec![0; limits::WELCOME_BYTES + 1]), ..made.clone() },
+        Commit { group_info: vec![0; limits::GROUP_INFO_BYTES + 1], ..made.clone() },
+    ] {
+        assert_eq!(refused(begin(Some(&group), &mut commit(ALICE, 0, &large))).code(), Code::TooLarge);
+    }
+    assert_eq!(group.mls().snapshot(), before);
+    decided(permitted(Some(&group), &mut commit(ALICE, 0, &made), &FREELY));
+}

@@ -36,6 +36,6 @@ pub use group::{
     Committed, Delta, Group, Joined, Left, Member, Pending, Replaced, ReplayError, RestoreError, WrongBase,
     check_key_package,
 };
-pub use policy::{Bounds, Declared, Lifetimes, Policy, Strict, UnixSeconds};
+pub use policy::{Bounds, Component, Declared, Lifetimes, Policy, Strict, UnixSeconds};
 pub use refusal::{Place, Refusal, Rule};
 pub use suite::{Hash, Suite};

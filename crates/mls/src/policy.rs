@@ -62,15 +62,73 @@ pub trait Policy: Sync {
         false
     }
 
-    /// What is known of a type of proposal that RFC 9420 does not have. By default nothing, and it is refused.
+    /// What is known of a type of proposal that neither RFC 9420 nor draft-ietf-mls-extensions has. By default nothing, and
+    /// it is refused.
     fn declared(&self, proposal_type: u16) -> Option<Declared> {
         let _ = proposal_type;
+        None
+    }
+
+    /// What the application knows of a component of its data. By default it knows none, and what is proposed for them is
+    /// refused.
+    fn component(&self, component: u16) -> Option<&dyn Component> {
+        let _ = component;
         None
     }
 
     /// How much of everything.
     fn bounds(&self) -> Bounds {
         Bounds::default()
+    }
+}
+
+/// An application's side of one component of its data, for AppDataUpdate and AppEphemeral (draft-ietf-mls-extensions).
+/// Every client of a group must come to the same answers.
+///
+/// ```
+/// use maypole_mls::{Component, Policy};
+///
+/// /// Keeps whatever was said last.
+/// struct Topic;
+///
+/// impl Component for Topic {
+///     fn update(&self, _before: Option<&[u8]>, updates: &[&[u8]]) -> Option<Vec<u8>> {
+///         updates.last().map(|update| update.to_vec())
+///     }
+/// }
+///
+/// struct Rooms;
+///
+/// impl Policy for Rooms {
+///     fn component(&self, component: u16) -> Option<&dyn Component> {
+///         (component == 0x8001).then_some(&Topic)
+///     }
+/// }
+/// ```
+pub trait Component: Sync {
+    /// The component's data in the group after updates, in the order of their commit; nothing when they are not valid.
+    /// There is always one update at least.
+    fn update(&self, before: Option<&[u8]>, updates: &[&[u8]]) -> Option<Vec<u8>>;
+
+    /// Whether its data may be removed. By default it may.
+    fn may_remove(&self) -> bool {
+        true
+    }
+
+    /// Whether a commit may say this to it. By default nothing is said to it.
+    fn takes(&self, ephemeral: &[u8]) -> bool {
+        let _ = ephemeral;
+        false
+    }
+
+    /// Whether an external sender may send something for it. By default it may.
+    fn external(&self) -> bool {
+        true
+    }
+
+    /// Whether an external commit may have something for it. By default it may.
+    fn in_external_commit(&self) -> bool {
+        true
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every reason to refuse something, with the section that gives it.
 //!
 //! A [`Refusal`] is a [`Rule`] and the [`Place`] where it was broken. Sections are RFC 9420's, unless they say
-//! otherwise: `policy` is the application's, by [`crate::Policy`]; `extensions` the SelfRemove of the MLS extensions.
+//! otherwise: `policy` is the application's, by [`crate::Policy`]; `extensions` is draft-ietf-mls-extensions.
 
 use crate::{envelope::EnvelopeError, reader::Broken, tree::ImportError, wire::Unreadable};
 
@@ -197,8 +197,20 @@ rules! {
     ExternalReference, "§12.4.3.2", "an external commit refers to a proposal that is not a SelfRemove";
     ExternalRemoves, "§12.2", "an external commit removes more than one leaf";
     SelfRemoveByValue, "extensions", "a SelfRemove stands in a commit by value";
+    SelfRemoveTwice, "extensions", "a member proposes to remove itself twice in one epoch";
     MustCommit, "policy", "the commit leaves out a proposal that it must have";
     TooManyMembers, "policy", "the group would have more members than the bound";
+
+    // Application data and wire formats.
+    ComponentUnknown, "extensions", "the application does not know this component";
+    AppDataRefused, "extensions", "the application does not take what is proposed for its component";
+    AppDataAbsent, "extensions", "a component's data is to be removed, and there is none";
+    AppDataTogether, "extensions", "a component's data is to be removed beside another change of it";
+    AppDataReplaced, "extensions", "new extensions have other application data, which only an AppDataUpdate may change";
+    AppDataDictionary, "extensions", "an app_data_dictionary cannot be read, or its components are not in order";
+    WireFormats, "extensions", "a list of wire formats cannot be read";
+    LeafWireFormats, "extensions", "a leaf lacks a wire format that the group requires";
+    RequiredWireFormats, "extensions", "not every member has a wire format that the new extensions require";
 
     // Paths.
     PathMissing, "§12.4", "the commit needs a path and has none";

@@ -16,8 +16,8 @@ use crate::{
     rules::{Demands, leaf_content},
     tree::{Draft, Kind, Moves},
     wire::{
-        Commit, Content, Extensions, PublicMessage, SELF_REMOVE, UpdatePath, is_default_extension,
-        is_default_proposal,
+        Commit, Content, PublicMessage, SELF_REMOVE, Types, UpdatePath, is_default_extension,
+        is_default_proposal, is_default_wire_format,
     },
     writer::VECTOR_BYTES,
 };
@@ -43,7 +43,10 @@ impl Group {
             self.verify_framing(&message, member.signature_key)?;
         }
         let epoch = self.epoch.checked_add(1).ok_or(Rule::LastEpoch.whole())?;
-        let (list, demands) = self.judge_list(commit.proposals, message.sender, demands)?;
+        let entries = self.resolve(commit.proposals, message.sender, demands.policy)?;
+        let extensions = self.changed_extensions(&entries.0, demands.policy)?;
+        let demands = extensions.as_deref().map_or(Ok(*demands), |list| demands.with_extensions(list))?;
+        let list = self.judge_list(entries, message.sender, &demands)?;
         if commit.path.is_none() && (list.needs_path || joins) {
             return Err(Rule::PathMissing.whole());
         }
@@ -72,12 +75,13 @@ impl Group {
                 keys: path.nodes.iter().map(|node| node.encryption_key.into()).collect(),
             });
         }
-        self.check_capabilities(&list, commit.path.as_deref(), &committer)?;
+        let asked = extensions.is_some().then_some(&demands);
+        self.check_capabilities(&list, commit.path.as_deref(), &committer, asked)?;
         self.verify_commit(&message, &list, commit.path.as_deref(), &committer, &demands)?;
 
         let who = self.who(&list, &changes, &added, &committer);
         let outcome = Outcome {
-            extensions: list.extensions.map(|extensions| extensions.raw.into()),
+            extensions: extensions.as_deref().map(Box::from),
             epoch,
             confirmed: confirmed_transcript_hash(
                 self.suite,
@@ -124,6 +128,7 @@ impl Group {
         list: &ProposalList<'_>,
         path: Option<&UpdatePath<'_>>,
         committer: &Committer,
+        asked: Option<&Demands<'_>>,
     ) -> Result<(), Refusal> {
         let mut moves = Moves::default();
         list.removes.iter().filter_map(|leaf| self.tree.leaf(*leaf)).for_each(|leaf| moves.goes(&leaf));
@@ -138,25 +143,24 @@ impl Group {
         if let Some(kind) = self.tree.census().unsupported_credential(&moves) {
             return Err(Rule::CredentialUnsupported.at(Place::Type(kind)));
         }
-        match list.extensions {
-            Some(extensions) => self.check_extensions(extensions, &moves),
-            None => Ok(()),
-        }
+        asked.map_or(Ok(()), |asked| self.check_demands(asked, &moves))
     }
 
-    /// Judges extensions that the group would have, against its members when some have gone and others come.
-    fn check_extensions(&self, extensions: Extensions<'_>, moves: &Moves) -> Result<(), Refusal> {
+    /// Judges what the group would ask of its members, when some have gone and others come (§12.1.7, §13.4).
+    fn check_demands(&self, asked: &Demands<'_>, moves: &Moves) -> Result<(), Refusal> {
         let census = self.tree.census();
         let lacking = |what, kind: &u16| !census.all_list(what, *kind, moves);
-        let mut kinds = extensions.kinds().filter(|kind| !is_default_extension(*kind));
+        let mut kinds = asked.extensions.kinds().filter(|kind| !is_default_extension(*kind));
         if let Some(kind) = kinds.find(|kind| lacking(Kind::Extension, kind)) {
             return Err(Rule::GroupExtension.at(Place::Type(kind)));
         }
-        let required = extensions.required_capabilities();
-        let Some(required) = required.map_err(|broken| Rule::GroupExtensionData.at(Place::Byte(broken)))?
-        else {
-            return Ok(());
-        };
+        let mut formats = asked.wire_formats.into_iter().flat_map(Types::iter);
+        if let Some(format) =
+            formats.find(|format| !is_default_wire_format(*format) && lacking(Kind::WireFormat, format))
+        {
+            return Err(Rule::RequiredWireFormats.at(Place::Type(format)));
+        }
+        let Some(required) = asked.required else { return Ok(()) };
         let mut types = required.extensions.iter().filter(|kind| !is_default_extension(*kind));
         let lacks_extension = types.find(|kind| lacking(Kind::Extension, kind));
         let mut types = required.proposals.iter().filter(|kind| !is_default_proposal(*kind));

@@ -8,10 +8,10 @@ use crate::{
     envelope::{KEY_PACKAGE, MLS_10, bare},
     policy::{Policy, UnixSeconds},
     refusal::{Place, Refusal, Rule},
-    rules::{Demands, Entry, leaf_content},
+    rules::{Demands, Entry, Host, leaf_content},
     suite::{Hash, Suite},
     tree::{Moves, Tree},
-    wire::{EXTERNAL_PUB, GroupInfo, KeyPackage, RATCHET_TREE},
+    wire::{GroupInfo, KeyPackage, RATCHET_TREE},
 };
 
 /// Fewer signatures than this are not worth another thread.
@@ -54,12 +54,7 @@ impl Group {
         }
         let suite =
             Suite::from_code(info.context.suite).ok_or(Rule::Suite.at(Place::Type(info.context.suite)))?;
-        if let Some(kind) = info.extensions.twice() {
-            return Err(Rule::ExtensionTwice.at(Place::Type(kind)));
-        }
-        if let Some(kind) = info.extensions.misplaced(&[RATCHET_TREE, EXTERNAL_PUB]) {
-            return Err(Rule::ExtensionPlace.at(Place::Type(kind)));
-        }
+        Host::GroupInfo.check(info.extensions)?;
         if info.confirmation_tag.len() != suite.hash_bytes() {
             return Err(Rule::ConfirmationTag.whole());
         }

@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::{Group, Pending};
 use crate::{
     envelope::Sender,
+    policy::Policy,
     refusal::{Place, Refusal, Rule},
     rules::{Demands, ProposalContext},
     tree::Moves,
-    wire::{Extensions, KeyPackage, LeafNode, Listed, Proposal, ReInit},
+    wire::{KeyPackage, LeafNode, Listed, Proposal, ReInit},
 };
 
 /// A commit's proposals, each found valid by itself and all of them together, as far as the tree before tells.
@@ -19,7 +20,6 @@ pub(super) struct ProposalList<'m> {
     /// The leaf that the last Remove names: of an external commit, the joiner's own old one.
     pub(super) removed: Option<u32>,
     pub(super) adds: Vec<Added<'m>>,
-    pub(super) extensions: Option<Extensions<'m>>,
     /// What is to succeed the group.
     pub(super) reinit: Option<ReInit<'m>>,
     pub(super) needs_path: bool,
@@ -36,64 +36,50 @@ pub(super) struct Added<'m> {
 }
 
 /// One entry, its reference resolved.
-struct Entry<'m> {
-    proposal: Proposal<'m>,
+pub(super) struct Entry<'m> {
+    pub(super) proposal: Proposal<'m>,
     sender: Sender,
     by_value: bool,
-    place: Place,
+    pub(super) place: Place,
 }
 
 impl Group {
-    /// Resolves references and judges the list; gives also what the extensions that the commit sets ask of leaves, because
-    /// its other proposals are judged by those (§12.3).
+    /// Judges the list by what the group will ask of its leaves after the commit (§12.3).
     pub(super) fn judge_list<'m>(
-        &'m self,
-        listed: Vec<Listed<'m>>,
+        &self,
+        (entries, consumed): (Vec<Entry<'m>>, HashSet<usize>),
         committer: Sender,
-        demands: &Demands<'m>,
-    ) -> Result<(ProposalList<'m>, Demands<'m>), Refusal> {
-        if listed.len() > demands.policy.bounds().proposals {
-            return Err(Rule::TooLarge.whole());
-        }
-        let (entries, consumed) = self.resolve(listed, committer, demands)?;
-        let mut extensions = None;
-        for entry in &entries {
-            if let Proposal::GroupContextExtensions(list) = entry.proposal
-                && extensions.replace(list).is_some()
-            {
-                return Err(Rule::ExtensionsTwice.at(entry.place));
-            }
-        }
-        let demands = match extensions {
-            Some(asked) => Demands::of(self.suite, asked, demands.policy, demands.now)?,
-            None => *demands,
-        };
+        demands: &Demands<'_>,
+    ) -> Result<ProposalList<'m>, Refusal> {
         let needs_path =
-            entries.is_empty() || entries.iter().any(|entry| needs_path(&entry.proposal, &demands));
+            entries.is_empty() || entries.iter().any(|entry| needs_path(&entry.proposal, demands));
         let mut list = ProposalList {
             updates: Vec::new(),
             removes: Vec::new(),
             removed: None,
             adds: Vec::new(),
-            extensions,
             reinit: None,
             needs_path,
             consumed,
         };
         match committer {
-            Sender::NewMemberCommit => check_external_list(&entries, &demands)?,
+            Sender::NewMemberCommit => check_external_list(&entries, demands)?,
             _ => check_member_list(&entries, committer)?,
         }
-        self.check_entries(entries, &demands, &mut list)?;
-        Ok((list, demands))
+        self.check_entries(entries, demands, &mut list)?;
+        Ok(list)
     }
 
-    fn resolve<'m>(
+    /// The entries, their references resolved, and the places of those that are referred to.
+    pub(super) fn resolve<'m>(
         &'m self,
         listed: Vec<Listed<'m>>,
         committer: Sender,
-        demands: &Demands<'m>,
+        policy: &dyn Policy,
     ) -> Result<(Vec<Entry<'m>>, HashSet<usize>), Refusal> {
+        if listed.len() > policy.bounds().proposals {
+            return Err(Rule::TooLarge.whole());
+        }
         let waiting: HashMap<&[u8], usize> =
             if listed.iter().any(|listed| matches!(listed, Listed::Reference(_))) {
                 self.pending.iter().map(Pending::reference).zip(0..).collect()
@@ -113,7 +99,7 @@ impl Group {
                         return Err(Rule::ReferenceTwice.at(place));
                     }
                     let pending = self.pending.get(index).ok_or(unknown)?;
-                    let proposal = pending.proposal(demands.policy)?;
+                    let proposal = pending.proposal(policy)?;
                     Entry { proposal, sender: pending.sender(), by_value: false, place }
                 }
             });
@@ -207,6 +193,8 @@ fn check_external_list(entries: &[Entry<'_>], demands: &Demands<'_>) -> Result<(
             }
             Proposal::Remove(_) => Rule::ExternalRemoves,
             Proposal::PreSharedKey(_) => continue,
+            Proposal::AppDataUpdate(update) if may_come_from_outside(update.component, demands) => continue,
+            Proposal::AppEphemeral(said) if may_come_from_outside(said.component, demands) => continue,
             Proposal::Other { kind, .. }
                 if demands.policy.declared(*kind).is_some_and(|declared| declared.in_external_commit) =>
             {
@@ -219,10 +207,19 @@ fn check_external_list(entries: &[Entry<'_>], demands: &Demands<'_>) -> Result<(
     if inits == 0 { Err(Rule::ExternalInitCount.whole()) } else { Ok(()) }
 }
 
+/// Whether something for a component may stand in an external commit. Whether the component is known is judged later.
+fn may_come_from_outside(component: u16, demands: &Demands<'_>) -> bool {
+    demands.policy.component(component).is_none_or(|known| known.in_external_commit())
+}
+
 /// Whether a commit with this proposal needs a path (§12.4).
 fn needs_path(proposal: &Proposal<'_>, demands: &Demands<'_>) -> bool {
     match proposal {
-        Proposal::Add(_) | Proposal::PreSharedKey(_) | Proposal::ReInit(_) => false,
+        Proposal::Add(_)
+        | Proposal::PreSharedKey(_)
+        | Proposal::ReInit(_)
+        | Proposal::AppDataUpdate(_)
+        | Proposal::AppEphemeral(_) => false,
         Proposal::Other { kind, .. } => {
             demands.policy.declared(*kind).is_none_or(|declared| declared.needs_path)
         }

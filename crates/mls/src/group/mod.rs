@@ -3,6 +3,7 @@
 //! [`Group::validate`] gives a verdict and changes nothing; [`Group::apply`] carries out what was found valid and cannot
 //! fail. Between the two, whoever keeps the group writes the [`Delta`] down.
 
+mod app_data;
 mod changes;
 mod commit;
 mod delta;

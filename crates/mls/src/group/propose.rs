@@ -7,7 +7,7 @@ use crate::{
     refusal::{Place, Refusal, Rule},
     rules::{Demands, ProposalContext, leaf_content},
     tree::Moves,
-    wire::{Content, LeafNode, Proposal, PublicMessage},
+    wire::{AppDataUpdate, AppEphemeral, Content, LeafNode, Proposal, PublicMessage, SELF_REMOVE},
     writer::VECTOR_BYTES,
 };
 
@@ -60,6 +60,15 @@ impl Group {
                     Some(kind) => Err(Rule::CredentialUnsupported.at(Place::Type(kind))),
                     None => Ok(()),
                 }
+            }
+            (Proposal::AppDataUpdate(update), _) => self.check_app_data(update),
+            (Proposal::GroupContextExtensions(list), _) if self.replaces_app_data(*list)? => {
+                Err(Rule::AppDataReplaced.whole())
+            }
+            (Proposal::SelfRemove, _) => {
+                let again =
+                    |pending: &Pending| pending.proposal_type() == SELF_REMOVE && pending.sender() == sender;
+                if self.pending.iter().any(again) { Err(Rule::SelfRemoveTwice.whole()) } else { Ok(()) }
             }
             (Proposal::Add(new), _) => {
                 let waiting =
@@ -140,6 +149,12 @@ fn check_sender_may(proposal: &Proposal<'_>, sender: Sender, policy: &dyn Policy
             Sender::External(_),
             P::Add(_) | P::Remove(_) | P::PreSharedKey(_) | P::ReInit(_) | P::GroupContextExtensions(_),
         ) => true,
+        // Whether the component is known is judged later.
+        (
+            Sender::External(_),
+            P::AppDataUpdate(AppDataUpdate { component, .. })
+            | P::AppEphemeral(AppEphemeral { component, .. }),
+        ) => policy.component(*component).is_none_or(|known| known.external()),
         (Sender::External(_), P::Other { kind, .. }) => {
             policy.declared(*kind).is_some_and(|declared| declared.external)
         }

@@ -1,14 +1,13 @@
 //! What a group asks of each of its leaves: by its suite, its extensions, and the application.
 
+use super::Host;
 use crate::{
     policy::{Policy, UnixSeconds},
+    reader::Reader,
     refusal::{Place, Refusal, Rule},
     suite::Suite,
-    wire::{EXTERNAL_SENDERS, Extensions, REQUIRED_CAPABILITIES, RequiredCapabilities},
+    wire::{Extensions, RequiredCapabilities, Types},
 };
-
-/// What of RFC 9420's extensions a group may have (§17.3).
-pub(crate) const GROUP_EXTENSIONS: &[u16] = &[REQUIRED_CAPABILITIES, EXTERNAL_SENDERS];
 
 /// The group's side of a leaf's validation.
 #[derive(Clone, Copy)]
@@ -16,6 +15,7 @@ pub(crate) struct Demands<'a> {
     pub(crate) suite: Suite,
     pub(crate) extensions: Extensions<'a>,
     pub(crate) required: Option<RequiredCapabilities<'a>>,
+    pub(crate) wire_formats: Option<Types<'a>>,
     pub(crate) policy: &'a dyn Policy,
     pub(crate) now: UnixSeconds,
 }
@@ -31,15 +31,17 @@ impl<'a> Demands<'a> {
         if extensions.raw.len() > policy.bounds().extensions_bytes {
             return Err(Rule::TooLarge.whole());
         }
-        if let Some(kind) = extensions.twice() {
-            return Err(Rule::ExtensionTwice.at(Place::Type(kind)));
-        }
-        if let Some(kind) = extensions.misplaced(GROUP_EXTENSIONS) {
-            return Err(Rule::ExtensionPlace.at(Place::Type(kind)));
-        }
+        Host::GroupContext.check(extensions)?;
         let unreadable = |broken| Rule::GroupExtensionData.at(Place::Byte(broken));
         let required = extensions.required_capabilities().map_err(unreadable)?;
         extensions.external_senders().map_err(unreadable)?;
-        Ok(Self { suite, extensions, required, policy, now })
+        let wire_formats = extensions.required_wire_formats().map_err(unreadable)?;
+        Ok(Self { suite, extensions, required, wire_formats, policy, now })
+    }
+
+    /// Those of the same group with other extensions, as they are written.
+    pub(crate) fn with_extensions(&self, list: &'a [u8]) -> Result<Self, Refusal> {
+        let extensions = Extensions::read(&mut Reader::new(list))?;
+        Self::of(self.suite, extensions, self.policy, self.now)
     }
 }

@@ -1,6 +1,6 @@
 //! Validation of a KeyPackage (RFC 9420 §10.1).
 
-use super::{Demands, Entry, leaf_content};
+use super::{Demands, Entry, Host, leaf_content};
 use crate::{
     envelope::MLS_10,
     refusal::{Place, Refusal, Rule},
@@ -27,12 +27,7 @@ impl Demands<'_> {
         if key_package.init_key == key_package.leaf.encryption_key {
             return Err(Rule::KeyPackageInitKey.at(place));
         }
-        if key_package.extensions.twice().is_some() {
-            return Err(Rule::ExtensionTwice.at(place));
-        }
-        if key_package.extensions.misplaced(&[]).is_some() {
-            return Err(Rule::ExtensionPlace.at(place));
-        }
+        Host::KeyPackage.check(key_package.extensions).map_err(|refusal| refusal.rule.at(place))?;
         if !key_package.leaf.capabilities.has_extensions(key_package.extensions.kinds()) {
             return Err(Rule::KeyPackageExtension.at(place));
         }

@@ -1,13 +1,13 @@
 //! Validation of a leaf by itself (RFC 9420 §7.3). That its keys, its identity and its credential's type go together
 //! with the other members' is judged where all of them are known.
 
-use super::Demands;
+use super::{Demands, Host};
 use crate::{
     envelope::MLS_10,
     reader::Reader,
     refusal::{Place, Refusal, Rule},
     suite::sign_content,
-    wire::{APPLICATION_ID, LeafNode, LeafSource},
+    wire::{APPLICATION_ID, LeafNode, LeafSource, is_default_wire_format},
     writer::Write as _,
 };
 
@@ -49,14 +49,14 @@ impl Demands<'_> {
         ensure(leaf.capabilities.versions.contains(MLS_10), Rule::LeafVersion)?;
         ensure(leaf.capabilities.suites.contains(self.suite.code()), Rule::LeafSuite)?;
         ensure(leaf.capabilities.credentials.contains(leaf.credential.kind), Rule::LeafCredential)?;
-        ensure(leaf.extensions.twice().is_none(), Rule::ExtensionTwice)?;
-        ensure(leaf.extensions.misplaced(&[APPLICATION_ID]).is_none(), Rule::ExtensionPlace)?;
+        Host::Leaf.check(leaf.extensions).map_err(|refusal| refusal.rule)?;
         ensure(leaf.extensions.find(APPLICATION_ID).is_none_or(is_application_id), Rule::LeafApplicationId)?;
         let listed = leaf.capabilities.has_extensions(leaf.extensions.kinds());
         ensure(listed, Rule::LeafExtension)?;
         let listed = leaf.capabilities.has_extensions(self.extensions.kinds());
         ensure(listed, Rule::LeafGroupExtension)?;
         ensure(self.has_required(leaf), Rule::LeafRequired)?;
+        ensure(self.has_wire_formats(leaf), Rule::LeafWireFormats)?;
         ensure(self.policy.accepts(&leaf.credential, leaf.signature_key), Rule::CredentialRefused)?;
         self.check_lifetime(leaf, entry)
     }
@@ -66,6 +66,12 @@ impl Demands<'_> {
         leaf.capabilities.has_extensions(required.extensions.iter())
             && leaf.capabilities.has_proposals(required.proposals.iter())
             && leaf.capabilities.has_credentials(required.credentials.iter())
+    }
+
+    fn has_wire_formats(&self, leaf: &LeafNode<'_>) -> bool {
+        let Some(required) = self.wire_formats else { return true };
+        let beyond = required.iter().filter(|format| !is_default_wire_format(*format));
+        leaf.wire_formats().contains_all(beyond)
     }
 
     fn check_lifetime(&self, leaf: &LeafNode<'_>, entry: Entry) -> Result<(), Rule> {

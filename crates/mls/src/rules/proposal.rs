@@ -1,6 +1,6 @@
 //! Validation of a proposal by itself (RFC 9420 §12.1), when it arrives and again when it is committed.
 
-use super::{Demands, Entry, GROUP_EXTENSIONS};
+use super::{Demands, Entry, Host};
 use crate::{
     envelope::{MLS_10, Sender},
     refusal::{Place, Refusal, Rule},
@@ -37,6 +37,19 @@ impl ProposalContext<'_> {
                 Demands::of(demands.suite, *extensions, demands.policy, demands.now)
                     .map(drop)
                     .map_err(|refusal| refusal.rule.at(place))
+            }
+            Proposal::AppDataUpdate(update) => {
+                let known = demands.policy.component(update.component);
+                let known = known.ok_or(Rule::ComponentUnknown.at(place))?;
+                if update.update.is_none() && !known.may_remove() {
+                    return Err(Rule::AppDataRefused.at(place));
+                }
+                Ok(())
+            }
+            Proposal::AppEphemeral(said) => {
+                let known = demands.policy.component(said.component);
+                let takes = known.ok_or(Rule::ComponentUnknown.at(place))?.takes(said.data);
+                if takes { Ok(()) } else { Err(Rule::AppDataRefused.at(place)) }
             }
             // Types beyond RFC 9420's must be listed by all who will process them; whether they are is judged with
             // the list of the commit, because who is removed by it does not count.
@@ -89,12 +102,7 @@ impl ProposalContext<'_> {
         if reinit.version < MLS_10 {
             return Err(Rule::ReInitVersion.at(place));
         }
-        if reinit.extensions.twice().is_some() {
-            return Err(Rule::ExtensionTwice.at(place));
-        }
-        if reinit.extensions.misplaced(GROUP_EXTENSIONS).is_some() {
-            return Err(Rule::ExtensionPlace.at(place));
-        }
+        Host::GroupContext.check(reinit.extensions).map_err(|refusal| refusal.rule.at(place))?;
         if !self.demands.policy.takes_reinit() {
             return Err(Rule::ReInitRefused.at(place));
         }

@@ -6,8 +6,9 @@ use crate::{
     group::{Delta, Group},
     reader::Reader,
     refusal::{Place, Refusal, Rule},
+    rules::Host,
     suite::Suite,
-    wire::{EXTERNAL_PUB, GroupContext, GroupInfo, LeafNode, RATCHET_TREE},
+    wire::{GroupContext, GroupInfo, LeafNode},
 };
 
 impl Group {
@@ -95,12 +96,7 @@ impl State<'_> {
         key: impl Fn(u32) -> Option<&'k [u8]>,
     ) -> Result<(), Refusal> {
         let info = GroupInfo::from_bytes(bytes)?;
-        if let Some(kind) = info.extensions.twice() {
-            return Err(Rule::ExtensionTwice.at(Place::Type(kind)));
-        }
-        if let Some(kind) = info.extensions.misplaced(&[RATCHET_TREE, EXTERNAL_PUB]) {
-            return Err(Rule::ExtensionPlace.at(Place::Type(kind)));
-        }
+        Host::GroupInfo.check(info.extensions)?;
         let (context, ours) = (info.context, self.context);
         if context.version != MLS_10 {
             return Err(Rule::Version.at(Place::Type(context.version)));

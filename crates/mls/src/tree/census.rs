@@ -10,6 +10,7 @@ pub(crate) enum Kind {
     Extension,
     Proposal,
     Credential,
+    WireFormat,
 }
 
 /// How many leaves list each type, and use each type of credential.
@@ -19,6 +20,7 @@ pub(crate) struct Census {
     proposals: BTreeMap<u16, u32>,
     credentials: BTreeMap<u16, u32>,
     credentials_in_use: BTreeMap<u16, u32>,
+    wire_formats: BTreeMap<u16, u32>,
     leaves: u32,
 }
 
@@ -55,6 +57,7 @@ impl Census {
             (extensions, &mut self.extensions),
             (proposals, &mut self.proposals),
             (credentials, &mut self.credentials),
+            (leaf.wire_formats(), &mut self.wire_formats),
         ];
         for (listed, counts) in lists {
             for kind in listed.distinct() {
@@ -70,6 +73,7 @@ impl Census {
             Kind::Extension => &self.extensions,
             Kind::Proposal => &self.proposals,
             Kind::Credential => &self.credentials,
+            Kind::WireFormat => &self.wire_formats,
         };
         counts.get(&kind).copied().unwrap_or(0)
     }
@@ -123,5 +127,7 @@ impl Moves {
 }
 
 fn can_the_same(old: &LeafNode<'_>, new: &LeafNode<'_>) -> bool {
-    old.capabilities == new.capabilities && old.credential.kind == new.credential.kind
+    old.capabilities == new.capabilities
+        && old.credential.kind == new.credential.kind
+        && old.wire_formats() == new.wire_formats()
 }

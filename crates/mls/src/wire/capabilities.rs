@@ -7,6 +7,9 @@ use crate::reader::{Broken, Reader};
 pub struct Types<'a>(&'a [u8]);
 
 impl<'a> Types<'a> {
+    /// No types.
+    pub(crate) const NONE: Self = Self(&[]);
+
     /// Reads one.
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, Broken> {
         let uneven = reader.broken("a list of types ends in the middle of one");

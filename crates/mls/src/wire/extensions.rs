@@ -1,6 +1,6 @@
 //! Lists of extensions (RFC 9420 §13.4), and those that a delivery service looks into.
 
-use super::{Credential, RequiredCapabilities, is_default_extension};
+use super::{Credential, REQUIRED_WIRE_FORMATS, RequiredCapabilities, Types, read_wire_formats};
 use crate::reader::{Broken, Reader};
 
 /// `application_id`, in a leaf.
@@ -89,24 +89,14 @@ impl<'a> Extensions<'a> {
         kinds.iter().zip(kinds.iter().skip(1)).find(|(left, right)| left == right).map(|(kind, _)| *kind)
     }
 
-    /// An extension of RFC 9420 that stands in this list and may not, by those that may (§17.3). Where others may stand is
-    /// for those who define them.
-    ///
-    /// ```
-    /// use maypole_mls::{reader::Reader, wire::{EXTERNAL_PUB, Extensions, RATCHET_TREE}};
-    ///
-    /// let list = Extensions::read(&mut Reader::new(&[6, 0, 2, 0, 0, 9, 0])).unwrap();
-    /// assert_eq!(list.misplaced(&[RATCHET_TREE, EXTERNAL_PUB]), None);
-    /// assert_eq!(list.misplaced(&[]), Some(RATCHET_TREE));
-    /// ```
-    pub fn misplaced(self, own: &[u16]) -> Option<u16> {
-        let mut kinds = self.iter().map(|extension| extension.kind);
-        kinds.find(|kind| is_default_extension(*kind) && !own.contains(kind))
-    }
-
     /// The `required_capabilities` in it.
     pub fn required_capabilities(self) -> Result<Option<RequiredCapabilities<'a>>, Broken> {
         self.find(REQUIRED_CAPABILITIES).map(RequiredCapabilities::read).transpose()
+    }
+
+    /// The `required_wire_formats` in it.
+    pub(crate) fn required_wire_formats(self) -> Result<Option<Types<'a>>, Broken> {
+        self.find(REQUIRED_WIRE_FORMATS).map(read_wire_formats).transpose()
     }
 
     /// The `external_senders` in it; none where there is no such extension.

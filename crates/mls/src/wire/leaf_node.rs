@@ -1,6 +1,6 @@
 //! Leaf nodes (RFC 9420 §7.2).
 
-use super::{Capabilities, Credential, Extensions};
+use super::{Capabilities, Credential, Extensions, SUPPORTED_WIRE_FORMATS, Types, read_wire_formats};
 use crate::reader::{Broken, Reader};
 
 /// A `LeafNode`.
@@ -68,6 +68,12 @@ impl<'a> LeafNode<'a> {
             signature,
             raw: reader.since(&start),
         })
+    }
+
+    /// The wire formats that it lists, beyond those that every client knows.
+    pub fn wire_formats(&self) -> Types<'a> {
+        let listed = self.extensions.find(SUPPORTED_WIRE_FORMATS);
+        listed.and_then(|data| read_wire_formats(data).ok()).unwrap_or(Types::NONE)
     }
 
     /// Reads one that is all there is.

@@ -3,6 +3,7 @@
 //! Reading keeps the spans over which signatures and hashes are taken, so that nothing is ever written again to be
 //! verified. It refuses what has the wrong shape; whether a thing of the right shape is allowed is for [`crate::Group`].
 
+mod app_data;
 mod capabilities;
 mod commit;
 mod credential;
@@ -13,6 +14,13 @@ mod leaf_node;
 mod proposal;
 mod public_message;
 
+pub use app_data::{
+    APP_DATA_DICTIONARY, AppDataUpdate, AppEphemeral, Dictionary, REQUIRED_WIRE_FORMATS,
+    SUPPORTED_WIRE_FORMATS,
+};
+pub(crate) use app_data::{
+    APP_DATA_UPDATE, APP_EPHEMERAL, is_default_wire_format, read_wire_formats, write_dictionary,
+};
 pub use capabilities::{Capabilities, RequiredCapabilities, Types};
 pub(crate) use capabilities::{is_default_extension, is_default_proposal};
 pub use commit::{Ciphertexts, Commit, Listed, PathNode, UpdatePath};

@@ -1,6 +1,6 @@
-//! Proposals (RFC 9420 §12.1), and SelfRemove of the MLS extensions.
+//! Proposals (RFC 9420 §12.1), and those of draft-ietf-mls-extensions.
 
-use super::{Extensions, KeyPackage, LeafNode};
+use super::{APP_DATA_UPDATE, APP_EPHEMERAL, AppDataUpdate, AppEphemeral, Extensions, KeyPackage, LeafNode};
 use crate::reader::{Broken, Reader};
 
 /// A `Proposal`.
@@ -20,6 +20,10 @@ pub enum Proposal<'a> {
     ExternalInit(&'a [u8]),
     /// Replaces the group's extensions (§12.1.7).
     GroupContextExtensions(Extensions<'a>),
+    /// Changes an application's data in the group.
+    AppDataUpdate(AppDataUpdate<'a>),
+    /// Says something to an application with a commit.
+    AppEphemeral(AppEphemeral<'a>),
     /// Removes its sender.
     SelfRemove,
     /// Any other type that was declared.
@@ -72,7 +76,7 @@ pub enum Body {
 pub(crate) const SELF_REMOVE: u16 = 10;
 
 impl<'a> Proposal<'a> {
-    /// Reads one. `declared` says how types are written that RFC 9420 does not have; others cannot be read, because a
+    /// Reads one. `declared` says how types are written that are not known here; others cannot be read, because a
     /// proposal does not say where it ends.
     pub fn read(reader: &mut Reader<'a>, declared: &dyn Fn(u16) -> Option<Body>) -> Result<Self, Unreadable> {
         let kind = reader.u16("a proposal's type is cut short")?;
@@ -84,6 +88,8 @@ impl<'a> Proposal<'a> {
             5 => Self::ReInit(ReInit::read(reader)?),
             6 => Self::ExternalInit(reader.opaque("an ExternalInit is cut short")?),
             7 => Self::GroupContextExtensions(Extensions::read(reader)?),
+            APP_DATA_UPDATE => Self::AppDataUpdate(AppDataUpdate::read(reader)?),
+            APP_EPHEMERAL => Self::AppEphemeral(AppEphemeral::read(reader)?),
             SELF_REMOVE => Self::SelfRemove,
             _ => {
                 let body = declared(kind).ok_or(Unreadable::Undeclared(kind))?;
@@ -102,6 +108,8 @@ impl<'a> Proposal<'a> {
             Self::ReInit(_) => 5,
             Self::ExternalInit(_) => 6,
             Self::GroupContextExtensions(_) => 7,
+            Self::AppDataUpdate(_) => APP_DATA_UPDATE,
+            Self::AppEphemeral(_) => APP_EPHEMERAL,
             Self::SelfRemove => SELF_REMOVE,
             Self::Other { kind, .. } => *kind,
         }

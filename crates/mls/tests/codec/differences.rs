@@ -296,7 +296,11 @@ impl<'a> Parts<'a> {
             }
             Proposal::GroupContextExtensions(extensions) => self.extensions.push((*extensions, OF_CONTEXT)),
             Proposal::SelfRemove => self.self_remove = true,
-            Proposal::PreSharedKey(_) | Proposal::ExternalInit(_) | Proposal::Other { .. } => {}
+            Proposal::PreSharedKey(_)
+            | Proposal::ExternalInit(_)
+            | Proposal::AppDataUpdate(_)
+            | Proposal::AppEphemeral(_)
+            | Proposal::Other { .. } => {}
         }
     }
 

@@ -25,6 +25,7 @@ macro_rules! cases {
     };
 }
 
+mod app_data;
 mod bytes;
 mod external_commits;
 mod facts;
@@ -59,6 +60,7 @@ fn every_rule_has_a_message_that_breaks_it() {
         welcomes::ALL,
         facts::ALL,
         policy::ALL,
+        app_data::ALL,
     ];
     for case in themes.into_iter().flatten() {
         case(&docket);

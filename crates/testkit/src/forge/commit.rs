@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 
 use super::Forge;
+use super::app_data::change;
 use super::draft::{Draft, Listed, PathDraft};
 use super::keys::SigningKey;
 use super::leaf::{Leaf, Source};
@@ -163,6 +164,11 @@ fn apply(after: &mut State, draft: &Draft) -> Vec<u32> {
     for (_, proposal) in &proposals {
         if let Proposal::Extensions(extensions) = proposal {
             after.extensions.clone_from(extensions);
+        }
+    }
+    for (_, proposal) in &proposals {
+        if let Proposal::AppDataUpdate(component, update) = proposal {
+            change(&mut after.extensions, *component, update.as_deref());
         }
     }
     for (sender, proposal) in &proposals {

@@ -8,6 +8,7 @@
 //! leaf carries another member's key has right parent hashes, is signed with that key, and sits in a rightly signed
 //! commit. One lie stays one lie.
 
+mod app_data;
 mod commit;
 mod dice;
 mod draft;
@@ -25,6 +26,7 @@ mod wire;
 
 use anyhow::{Context as _, Result};
 
+pub use app_data::APP_DATA_DICTIONARY;
 pub use commit::Commit;
 pub use draft::{Draft, Listed, PathDraft};
 pub use edits::ParentDraft;
@@ -40,6 +42,10 @@ pub use tree::{At, ParentNode};
 use dice::Dice;
 use state::State;
 
+/// The number of `AppDataUpdate` among proposal types.
+pub const APP_DATA_UPDATE: u16 = 8;
+/// The number of `AppEphemeral` among proposal types.
+pub const APP_EPHEMERAL: u16 = 9;
 /// The number of `SelfRemove` among proposal types.
 pub const SELF_REMOVE: u16 = 10;
 

@@ -1,9 +1,9 @@
 //! Proposals (§12.1), honest or not, as they are written in messages and in commits.
 
-use super::SELF_REMOVE;
 use super::key_package::KeyPackage;
 use super::leaf::{Extension, Leaf, write_extensions};
 use super::wire::Wire;
+use super::{APP_DATA_UPDATE, APP_EPHEMERAL, SELF_REMOVE};
 
 /// Something that somebody proposes.
 #[derive(Debug, Clone)]
@@ -31,6 +31,10 @@ pub enum Proposal {
     ExternalInit(Vec<u8>),
     /// 7: the group's extensions are replaced.
     Extensions(Vec<Extension>),
+    /// 8: a component's data grows by this, or is taken away.
+    AppDataUpdate(u16, Option<Vec<u8>>),
+    /// 9: something is said to a component.
+    AppEphemeral(u16, Vec<u8>),
     /// 10: the sender leaves.
     SelfRemove,
     /// Any type with any body. The tree knows nothing of it.
@@ -82,6 +86,8 @@ impl Proposal {
             Self::ReInit { .. } => 5,
             Self::ExternalInit(_) => 6,
             Self::Extensions(_) => 7,
+            Self::AppDataUpdate(..) => APP_DATA_UPDATE,
+            Self::AppEphemeral(..) => APP_EPHEMERAL,
             Self::SelfRemove => SELF_REMOVE,
             Self::Raw(number, _) => *number,
         }
@@ -99,6 +105,9 @@ impl Proposal {
             }
             Self::ExternalInit(kem_output) => wire.vector(kem_output),
             Self::Extensions(extensions) => write_extensions(wire, extensions),
+            Self::AppDataUpdate(component, Some(update)) => wire.u16(*component).u8(1).vector(update),
+            Self::AppDataUpdate(component, None) => wire.u16(*component).u8(2),
+            Self::AppEphemeral(component, data) => wire.u16(*component).vector(data),
             Self::SelfRemove => wire,
             Self::Raw(_, body) => wire.raw(body),
         }

@@ -42,4 +42,13 @@ impl<'a> Demands<'a> {
         extensions.external_senders().map_err(unreadable)?;
         Ok(Self { suite, extensions, required, policy, now })
     }
+
+    /// Judges by the application's word who would be an external sender of the group.
+    pub(crate) fn check_external_senders(&self) -> Result<(), Refusal> {
+        let senders = self.extensions.external_senders()?;
+        match senders.iter().all(|sender| self.policy.accepts_external_sender(sender)) {
+            true => Ok(()),
+            false => Err(Rule::CredentialRefused.at(Place::Type(EXTERNAL_SENDERS))),
+        }
+    }
 }

@@ -9,8 +9,6 @@ pub mod clock;
 pub mod config;
 pub mod dialects;
 pub mod entropy;
-#[cfg(test)]
-mod generated;
 pub mod groups;
 pub mod homeserver;
 pub mod http;

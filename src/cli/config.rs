@@ -81,8 +81,9 @@ fn check(file: Option<&Path>, surroundings: &mut Surroundings<'_>) -> Result<(),
 
 #[cfg(test)]
 mod tests {
+    use maypole_testkit::generated::assert_current;
+
     use super::*;
-    use crate::generated::assert_current;
 
     #[expect(clippy::disallowed_methods, reason = "a test stands in for main")]
     fn token() -> maypole_core::auth::AuthToken {
@@ -99,8 +100,11 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_current_where_it_is_committed() {
-        assert_current("config.example.yaml", &printed(Command::Example));
-        assert_current("config.schema.json", &printed(Command::Schema));
-        assert_current("docs/configuration.md", &printed(Command::Reference));
+        let current = |page, command| {
+            assert_current(env!("CARGO_MANIFEST_DIR"), page, &printed(command));
+        };
+        current("config.example.yaml", Command::Example);
+        current("config.schema.json", Command::Schema);
+        current("docs/configuration.md", Command::Reference);
     }
 }

@@ -141,7 +141,11 @@ mod tests {
 
     #[test]
     fn docs_routes_md_is_current() {
-        crate::generated::assert_current("docs/routes.md", &reference());
+        maypole_testkit::generated::assert_current(
+            env!("CARGO_MANIFEST_DIR"),
+            "docs/routes.md",
+            &reference(),
+        );
     }
 
     #[test]

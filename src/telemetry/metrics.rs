@@ -140,6 +140,10 @@ mod tests {
 
     #[test]
     fn docs_metrics_md_is_current() {
-        crate::generated::assert_current("docs/metrics.md", &reference());
+        maypole_testkit::generated::assert_current(
+            env!("CARGO_MANIFEST_DIR"),
+            "docs/metrics.md",
+            &reference(),
+        );
     }
 }

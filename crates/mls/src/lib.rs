@@ -6,7 +6,8 @@
 //!
 //! - [`Group`] is a group at an epoch: imported from a GroupInfo, or restored from a snapshot. [`Group::validate`]
 //!   judges a message and changes nothing, [`Group::apply`] carries the verdict out, and cannot fail.
-//! - [`Refusal`] says which [`Rule`] was broken, where, and in which section it stands.
+//! - [`Refusal`] says which [`Rule`] was broken, where, and in which section it stands. [`requirements`] has what RFC 9420
+//!   asks, section by section, and which rules hold it.
 //! - [`Policy`] is what the RFC leaves to the application, and every bound.
 //! - [`service`] is what a delivery service gives back: GroupInfos that it checked, Welcomes cut to one reader, Removes of
 //!   its own.
@@ -25,6 +26,8 @@ mod group;
 mod policy;
 pub mod reader;
 mod refusal;
+#[doc = include_str!("../docs/sections.md")]
+pub mod requirements {}
 mod rules;
 pub mod service;
 mod suite;

@@ -1,6 +1,6 @@
 //! What RFC 9420 leaves to the application, and the bounds that it does not set.
 
-use crate::wire::{Body, Credential};
+use crate::wire::{Body, Credential, ExternalSender};
 
 /// A time, in seconds since 1970. It is always passed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,13 @@ pub trait Policy: Sync {
     /// each is.
     fn accepts(&self, credential: &Credential<'_>, signature_key: &[u8]) -> bool {
         let _ = (credential, signature_key);
+        true
+    }
+
+    /// Whether somebody may be among a group's external senders (§5.3.1), asked when a group is imported and whenever its
+    /// extensions are replaced. By default each may.
+    fn accepts_external_sender(&self, sender: &ExternalSender<'_>) -> bool {
+        let _ = sender;
         true
     }
 

@@ -55,6 +55,8 @@ impl std::fmt::Display for Place {
 macro_rules! rules {
     ($($rule:ident, $section:literal, $sentence:literal;)*) => {
         /// What can be broken.
+        ///
+        #[doc = include_str!("../docs/rules.md")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Rule {
             $(
@@ -131,6 +133,7 @@ rules! {
     GroupInfoSigner, "§12.4.3", "the GroupInfo was signed by another leaf, or by a blank one";
     GroupInfoSignature, "§12.4.3", "the GroupInfo's signature does not verify";
     NoExternalPub, "§12.4.3.2", "the GroupInfo has no external_pub, or one that is no key";
+    FirstEpoch, "§11", "at epoch 0 there is somebody else than the creator at leaf 0";
     ExtensionTwice, "§13.4", "a list has two extensions of one type";
     ExtensionPlace, "§17.3", "an extension stands where it may not";
     WelcomeRecipients, "§12.4.3.1", "the Welcome's recipients are not exactly those whom the commit adds";
@@ -145,11 +148,12 @@ rules! {
     LeafApplicationId, "§5.3.3", "a leaf's application_id cannot be read";
     LeafRequired, "§7.3", "a leaf lacks a capability that the group requires";
     LeafGroupExtension, "§13.4", "a leaf does not list an extension that the group has";
-    LeafKey, "§5.1.1", "a key does not have the form of the suite's keys";
+    LeafKey, "§5.1.1", "a key is none of the suite's, or one that nobody can encrypt to";
     LeafParentHash, "§7.9.2", "a leaf's parent hash is not that of its path";
     CredentialUnsupported, "§7.3", "a type of credential is in use that not every member lists";
     SignatureKeyTwice, "§7.3", "two members would have one signature key";
     EncryptionKeyTwice, "§12.4.3.1", "two nodes would have one HPKE key";
+    KeyOfBothKinds, "§16.7", "one key would be an HPKE key and a signature key";
     EncryptionKeyKept, "§7.3", "the leaf's HPKE key is the one that it replaces";
     LifetimeOver, "§7.3", "a lifetime is over";
     LifetimeAhead, "§7.3", "a lifetime has not begun";
@@ -180,7 +184,7 @@ rules! {
     PskRefused, "policy", "pre-shared keys are not taken";
     ReInitVersion, "§12.1.5", "the successor would have an older protocol version";
     ReInitRefused, "policy", "ReInit is not taken";
-    ExternalInitKey, "§8.3", "the encapsulated secret does not have the suite's length";
+    ExternalInitKey, "§8.3", "the encapsulated secret is none of the suite's";
 
     // Lists of proposals.
     UnknownReference, "§12.4", "the commit refers to a proposal that was not seen in this epoch";
@@ -188,6 +192,7 @@ rules! {
     UpdateByCommitter, "§12.2", "the committer cannot commit its own Update";
     RemoveCommitter, "§12.2", "the committer cannot remove itself";
     LeafTwice, "§12.2", "two proposals update or remove one leaf";
+    PskOrigins, "§12.4.3.1", "two resumption keys say what the group was made from";
     PskTwice, "§12.2", "one pre-shared key is named twice";
     ExtensionsTwice, "§12.2", "two proposals replace the group's extensions";
     ReInitNotAlone, "§12.2", "a ReInit stands beside other proposals";
@@ -218,7 +223,7 @@ rules! {
     PathCiphertexts, "§7.6", "a path's node does not have one secret for each of the resolution";
     PathCiphertextSize, "§7.6", "an encrypted path secret does not have the suite's size";
     PathKey, "§12.4.2", "a key of the path stands in the tree already, or twice in the path";
-    PathKeyForm, "§5.1.1", "a key of the path does not have the form of the suite's keys";
+    PathKeyForm, "§5.1.1", "a key of the path is none of the suite's, or one that nobody can encrypt to";
 }
 
 impl Rule {
@@ -281,6 +286,7 @@ impl From<ImportError> for Refusal {
             ImportError::Unmerged(node) => Rule::UnmergedLeaves.at(Place::Node(node)),
             ImportError::EncryptionKeyTwice(node) => Rule::EncryptionKeyTwice.at(Place::Node(node)),
             ImportError::SignatureKeyTwice(leaf) => Rule::SignatureKeyTwice.at(Place::Leaf(leaf)),
+            ImportError::KeyOfBothKinds(leaf) => Rule::KeyOfBothKinds.at(Place::Leaf(leaf)),
             ImportError::CredentialTwice(leaf) => Rule::IdentityTwice.at(Place::Leaf(leaf)),
             ImportError::BadKey(node) => Rule::LeafKey.at(Place::Node(node)),
             ImportError::ParentHash(node) => Rule::ParentHash.at(Place::Node(node)),

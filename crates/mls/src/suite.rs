@@ -3,7 +3,10 @@
 //! Verification and hashing are aws-lc-rs'. The suites are those whose signatures it has: 1, 2 and 3, which every
 //! implementation knows, and 5 and 7. Nothing here decrypts anything.
 
-use aws_lc_rs::{digest, signature};
+use aws_lc_rs::{
+    agreement::{self, ParsedPublicKey, UnparsedPublicKey},
+    digest, signature,
+};
 
 use crate::writer::Write as _;
 
@@ -24,6 +27,23 @@ pub enum Suite {
 
 /// The longest output of a suite's hash.
 const LONGEST_HASH_BYTES: usize = 64;
+/// The numbers on X25519 with which every agreement comes to nothing, from the lowest byte to the highest: 0, 1, the two of
+/// order 8, and p - 1, p and p + 1. Whoever encrypts to one must give up (RFC 9180 §7.1.4).
+const OF_LOW_ORDER: [[u8; 32]; 7] = [
+    [0; 32],
+    ends(1, 0, 0),
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda,
+        0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04,
+        0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+    ends(0xec, 0xff, 0x7f),
+    ends(0xed, 0xff, 0x7f),
+    ends(0xee, 0xff, 0x7f),
+];
 /// What the AEADs of all suites add to a plaintext.
 const AEAD_TAG_BYTES: usize = 16;
 
@@ -87,10 +107,19 @@ impl Suite {
         self.hash_bytes() + AEAD_TAG_BYTES
     }
 
-    /// Whether bytes have the form of an HPKE public key: the length, and of a curve's point the mark of its
-    /// uncompressed form (§5.1.1).
+    /// Whether bytes are an HPKE public key that somebody can encrypt to: a point of the suite's curve, uncompressed
+    /// (§5.1.1), and on X25519 none of those with which every agreement comes to nothing (RFC 9180 §7.1.4).
     pub fn is_hpke_key(self, key: &[u8]) -> bool {
-        key.len() == self.hpke_key_bytes() && self.is_marked(key, self.hpke_key_bytes())
+        if key.len() != self.hpke_key_bytes() || !self.is_marked(key, self.hpke_key_bytes()) {
+            return false;
+        }
+        let curve = match self {
+            Self::X25519Aes128 | Self::X25519ChaCha20 => return !is_of_low_order(key),
+            Self::P256Aes128 => &agreement::ECDH_P256,
+            Self::P521Aes256 => &agreement::ECDH_P521,
+            Self::P384Aes256 => &agreement::ECDH_P384,
+        };
+        ParsedPublicKey::try_from(UnparsedPublicKey::new(curve, key)).is_ok()
     }
 
     /// Whether bytes have the form of a public signature key.
@@ -130,6 +159,20 @@ impl Suite {
         };
         algorithm.verify_sig(key, content, signature).is_ok()
     }
+}
+
+/// The bytes of a number whose inner ones are all the same.
+const fn ends(first: u8, inner: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [inner; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
+}
+
+/// Whether a key of X25519 is a point of low order. The highest bit of a key counts for nothing there.
+fn is_of_low_order(key: &[u8]) -> bool {
+    let Some((highest, lower)) = key.split_last() else { return true };
+    OF_LOW_ORDER.iter().any(|point| point.split_last() == Some((&(highest & 0x7f), lower)))
 }
 
 /// `SignContent` (§5.1.2): what is signed under a label, its content put together from parts.
@@ -208,12 +251,42 @@ mod tests {
 
     #[test]
     fn keys_have_the_form_of_their_suite() {
-        let mut point = vec![4; 65];
-        assert!(Suite::P256Aes128.is_hpke_key(&point));
-        point[0] = 2;
-        assert!(!Suite::P256Aes128.is_hpke_key(&point), "a compressed point");
-        assert!(!Suite::P256Aes128.is_hpke_key(&[4; 64]));
-        assert!(Suite::X25519Aes128.is_hpke_key(&[0; 32]));
+        let curves = [
+            (Suite::P256Aes128, &agreement::ECDH_P256),
+            (Suite::P384Aes256, &agreement::ECDH_P384),
+            (Suite::P521Aes256, &agreement::ECDH_P521),
+        ];
+        for (suite, curve) in curves {
+            let key = agreement::PrivateKey::generate(curve).unwrap();
+            let mut point = key.compute_public_key().unwrap().as_ref().to_vec();
+            assert!(suite.is_hpke_key(&point) && suite.is_signature_key(&point));
+            assert!(!suite.is_hpke_key(&point[..point.len() - 1]));
+            point[0] = 2;
+            assert!(!suite.is_hpke_key(&point), "a compressed point");
+            point[0] = 4;
+            point[7] ^= 1;
+            assert!(!suite.is_hpke_key(&point), "beside the curve");
+        }
+        assert!(Suite::X25519Aes128.is_hpke_key(&[9; 32]));
+        assert!(!Suite::X25519Aes128.is_hpke_key(&[9; 31]));
         assert!(!Suite::X25519Aes128.is_signature_key(&[0; 33]));
+    }
+
+    #[test]
+    fn with_points_of_low_order_nothing_is_agreed() {
+        let key = agreement::PrivateKey::generate(&agreement::X25519).unwrap();
+        let agrees = |point: &[u8]| {
+            let other = UnparsedPublicKey::new(&agreement::X25519, point);
+            agreement::agree(&key, other, (), |_| Ok(())).is_ok()
+        };
+        for mut point in OF_LOW_ORDER {
+            for highest in [0, 0x80] {
+                point[31] |= highest;
+                assert!(!Suite::X25519ChaCha20.is_hpke_key(&point), "{point:x?}");
+                assert!(!agrees(&point), "{point:x?}");
+            }
+            point[3] ^= 1;
+            assert!(Suite::X25519ChaCha20.is_hpke_key(&point) && agrees(&point), "{point:x?}");
+        }
     }
 }

@@ -27,6 +27,10 @@ pub fn reference() -> String {
 mod tests {
     #[test]
     fn docs_errors_md_is_current() {
-        crate::generated::assert_current("docs/errors.md", &super::reference());
+        maypole_testkit::generated::assert_current(
+            env!("CARGO_MANIFEST_DIR"),
+            "docs/errors.md",
+            &super::reference(),
+        );
     }
 }

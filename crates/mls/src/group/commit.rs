@@ -56,7 +56,7 @@ impl Group {
         let mut draft = self.tree.draft();
         changes.start(&mut draft);
         let mut fresh = Fresh::default();
-        check_new_leaves(&draft, &list, &mut fresh, &demands)?;
+        self.check_new_leaves(&draft, &list, &mut fresh, &demands)?;
         let coming = list.adds.len() + usize::from(joins);
         if draft.members() + coming > demands.policy.bounds().members as usize {
             return Err(Rule::TooManyMembers.whole());
@@ -118,6 +118,27 @@ impl Group {
             if !leaf.is_some_and(|leaf| Sender::Member(leaf) == committer || removed.contains(&leaf)) {
                 return Err(Rule::MustCommit.whole());
             }
+        }
+        Ok(())
+    }
+
+    /// Judges that no new leaf has what another has, once all that go are gone. Who renews its leaf was in the group with the
+    /// old one, and nobody is added as that one either: only a Remove makes room (§12.2).
+    fn check_new_leaves<'m>(
+        &'m self,
+        draft: &Draft<'_>,
+        list: &ProposalList<'m>,
+        fresh: &mut Fresh<'m>,
+        demands: &Demands<'_>,
+    ) -> Result<(), Refusal> {
+        let mut renewed = Fresh::default();
+        for (index, leaf, place) in &list.updates {
+            fresh.check_leaf(draft, leaf, Some(*index), *place, demands)?;
+            self.tree.leaf(*index).into_iter().for_each(|old| renewed.note_client(&old));
+        }
+        for added in &list.adds {
+            renewed.check_client(&added.key_package.leaf, added.place, demands)?;
+            fresh.check_leaf(draft, &added.key_package.leaf, None, added.place, demands)?;
         }
         Ok(())
     }
@@ -239,20 +260,4 @@ impl ProposalList<'_> {
             path: None,
         }
     }
-}
-
-/// Judges that no new leaf has what another has, once all that go are gone.
-fn check_new_leaves<'m>(
-    draft: &Draft<'_>,
-    list: &ProposalList<'m>,
-    fresh: &mut Fresh<'m>,
-    demands: &Demands<'_>,
-) -> Result<(), Refusal> {
-    for (index, leaf, place) in &list.updates {
-        fresh.check_leaf(draft, leaf, Some(*index), *place, demands)?;
-    }
-    for added in &list.adds {
-        fresh.check_leaf(draft, &added.key_package.leaf, None, added.place, demands)?;
-    }
-    Ok(())
 }

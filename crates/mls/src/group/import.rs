@@ -68,6 +68,11 @@ impl Group {
         if tree.root_hash().as_ref() != info.context.tree_hash {
             return Err(Rule::TreeHash.whole());
         }
+        let alone = tree.members() == 1 && tree.leaf(0).is_some();
+        if info.context.epoch == 0 && !alone {
+            return Err(Rule::FirstEpoch.whole());
+        }
+        demands.check_external_senders()?;
         let group = Self::assemble(&info.context, suite, info.confirmation_tag, tree);
         group.check_leaves(&demands)?;
         group.tree.check_parents()?;

@@ -114,10 +114,11 @@ impl Group {
         demands: &Demands<'_>,
         list: &mut ProposalList<'m>,
     ) -> Result<(), Refusal> {
-        let context = ProposalContext { tree: &self.tree, demands };
+        let context = ProposalContext { tree: &self.tree, epoch: self.epoch, demands };
         let mut beyond: Vec<(u16, Place)> = Vec::new();
         let mut leaves = HashSet::new();
         let mut keys = HashSet::new();
+        let mut origin = None;
         for entry in entries {
             let place = entry.place;
             context.check(&entry.proposal, entry.sender, place)?;
@@ -141,6 +142,9 @@ impl Group {
                 }
                 (Proposal::PreSharedKey(key), _) if !keys.insert((key.usage, key.id, key.nonce)) => {
                     return Err(Rule::PskTwice.at(place));
+                }
+                (Proposal::PreSharedKey(key), _) if key.says_origin() && origin.replace(place).is_some() => {
+                    return Err(Rule::PskOrigins.at(place));
                 }
                 (Proposal::ReInit(reinit), _) => list.reinit = Some(reinit),
                 _ => {}

@@ -19,8 +19,30 @@ pub(super) struct Fresh<'m> {
 }
 
 impl<'m> Fresh<'m> {
+    /// Notes by what a leaf's client is known.
+    pub(super) fn note_client(&mut self, leaf: &LeafNode<'m>) {
+        self.signature_keys.insert(leaf.signature_key);
+        self.credentials.insert(leaf.credential.raw);
+    }
+
+    /// Judges that a leaf's client is none of those that were noted.
+    pub(super) fn check_client(
+        &self,
+        leaf: &LeafNode<'_>,
+        place: Place,
+        demands: &Demands<'_>,
+    ) -> Result<(), Refusal> {
+        if self.signature_keys.contains(leaf.signature_key) {
+            return Err(Rule::SignatureKeyTwice.at(place));
+        }
+        if self.credentials.contains(leaf.credential.raw) && !demands.policy.may_share_identity() {
+            return Err(Rule::IdentityTwice.at(place));
+        }
+        Ok(())
+    }
+
     /// Judges that what a new leaf brings stands nowhere else: in the draft, at leaves other than the one that it
-    /// replaces, or among what is fresh (§7.3, §12.2, §12.4.3.1).
+    /// replaces, or among what is fresh (§7.3, §12.2, §12.4.3.1, §16.7).
     pub(super) fn check_leaf(
         &mut self,
         draft: &Draft<'_>,
@@ -29,6 +51,13 @@ impl<'m> Fresh<'m> {
         place: Place,
         demands: &Demands<'_>,
     ) -> Result<(), Refusal> {
+        let signs = draft.finds_signature_key(leaf.encryption_key, own).is_some();
+        let reads = draft.finds_encryption_key(leaf.signature_key, own).is_some();
+        let crossed = self.signature_keys.contains(leaf.encryption_key)
+            || self.encryption_keys.contains(leaf.signature_key);
+        if signs || reads || crossed {
+            return Err(Rule::KeyOfBothKinds.at(place));
+        }
         let twice = draft.finds_signature_key(leaf.signature_key, own).is_some();
         if twice || !self.signature_keys.insert(leaf.signature_key) {
             return Err(Rule::SignatureKeyTwice.at(place));
@@ -71,7 +100,7 @@ impl Group {
         let place = Place::PathLeaf;
         demands.check_leaf(&path.leaf, Entry::Path, place)?;
         if let Some(old) = committer.replaces.and_then(|leaf| self.tree.leaf(leaf)) {
-            let context = ProposalContext { tree: &self.tree, demands };
+            let context = ProposalContext { tree: &self.tree, epoch: self.epoch, demands };
             context.check_replacement(&old, &path.leaf, place)?;
         }
         let own = (!committer.joins).then_some(committer.leaf);
@@ -90,6 +119,10 @@ impl Group {
             let stands = draft.finds_encryption_key(node.encryption_key, None).is_some();
             if stands || !fresh.encryption_keys.insert(node.encryption_key) {
                 return Err(Rule::PathKey.at(place));
+            }
+            let signs = draft.finds_signature_key(node.encryption_key, None).is_some();
+            if signs || fresh.signature_keys.contains(node.encryption_key) {
+                return Err(Rule::KeyOfBothKinds.at(place));
             }
             let (first, end) = leaves_under(step.copath);
             let new = added.partition_point(|leaf| *leaf < end) - added.partition_point(|leaf| *leaf < first);

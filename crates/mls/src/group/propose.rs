@@ -11,6 +11,9 @@ use crate::{
     writer::VECTOR_BYTES,
 };
 
+/// The types of proposals that bring a leaf: Add and Update.
+const BRINGING_LEAVES: [u16; 2] = [1, 2];
+
 impl Group {
     pub(super) fn validate_proposal(
         &self,
@@ -22,7 +25,7 @@ impl Group {
         let pending = Pending::read(message.authenticated, self.suite)?;
         self.check_room_for(&pending, demands.policy)?;
 
-        let context = ProposalContext { tree: &self.tree, demands };
+        let context = ProposalContext { tree: &self.tree, epoch: self.epoch, demands };
         if !context.is_supported(proposal.kind(), &Moves::default()) {
             return Err(Rule::ProposalUnsupported.at(Place::Type(proposal.kind())));
         }
@@ -43,8 +46,9 @@ impl Group {
         Ok(Delta::of_proposal(self, pending))
     }
 
-    /// Judges what a proposal brings against the members there are (§7.3), and an Add against those that wait: committed
-    /// together they would make each commit wrong. An Add of somebody who is a member may wait for that one's removal.
+    /// Judges the leaf that a proposal brings: that of an Update against the members there are (§7.3), and each against those
+    /// that wait, because committed together they would make each commit wrong. An Add of somebody who is a member may
+    /// wait for that one's removal.
     fn check_alone(
         &self,
         proposal: &Proposal<'_>,
@@ -58,7 +62,10 @@ impl Group {
                 self.tree.leaf(index).into_iter().for_each(|old| moves.replaces(&old, leaf));
                 match self.tree.census().unsupported_credential(&moves) {
                     Some(kind) => Err(Rule::CredentialUnsupported.at(Place::Type(kind))),
-                    None => Ok(()),
+                    None => {
+                        let brought = Brought::by_update(self.tree.leaf(index).as_ref(), leaf);
+                        self.check_beside_waiting(&brought, Some(index), demands)
+                    }
                 }
             }
             (Proposal::AppDataUpdate(update), _) => self.check_app_data(update),
@@ -70,18 +77,30 @@ impl Group {
                     |pending: &Pending| pending.proposal_type() == SELF_REMOVE && pending.sender() == sender;
                 if self.pending.iter().any(again) { Err(Rule::SelfRemoveTwice.whole()) } else { Ok(()) }
             }
-            (Proposal::Add(new), _) => {
-                let waiting =
-                    self.pending.iter().filter(|pending| pending.proposal_type() == proposal.kind());
-                for pending in waiting {
-                    if let Proposal::Add(waits) = pending.proposal(demands.policy)? {
-                        check_apart(&waits.leaf, &new.leaf, demands)?;
-                    }
-                }
-                Ok(())
-            }
+            (Proposal::Add(new), _) => self.check_beside_waiting(&Brought::by_add(&new.leaf), None, demands),
             _ => Ok(()),
         }
+    }
+
+    /// Judges what is brought against what Adds and Updates bring that wait, but for the same member's Updates: of those a
+    /// commit has only one.
+    fn check_beside_waiting(
+        &self,
+        new: &Brought<'_>,
+        own: Option<u32>,
+        demands: &Demands<'_>,
+    ) -> Result<(), Refusal> {
+        let bring = |pending: &&Pending| BRINGING_LEAVES.contains(&pending.proposal_type());
+        for pending in self.pending.iter().filter(bring) {
+            match (pending.proposal(demands.policy)?, pending.sender()) {
+                (Proposal::Add(waits), _) => new.check_apart(&Brought::by_add(&waits.leaf), demands)?,
+                (Proposal::Update(waits), Sender::Member(leaf)) if own != Some(leaf) => {
+                    new.check_apart(&Brought::by_update(self.tree.leaf(leaf).as_ref(), &waits), demands)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Whether the same proposal waits already, or too many do.
@@ -125,18 +144,47 @@ impl Group {
     }
 }
 
-/// Judges that two leaves could be members of one group.
-fn check_apart(one: &LeafNode<'_>, other: &LeafNode<'_>, demands: &Demands<'_>) -> Result<(), Refusal> {
-    if one.signature_key == other.signature_key {
-        return Err(Rule::SignatureKeyTwice.whole());
+/// What a leaf brings into a group that was not there: of an Update, what its member has not had before.
+struct Brought<'a> {
+    encryption_key: &'a [u8],
+    signature_key: Option<&'a [u8]>,
+    credential: Option<&'a [u8]>,
+}
+
+impl<'a> Brought<'a> {
+    fn by_add(leaf: &LeafNode<'a>) -> Self {
+        Self::by_update(None, leaf)
     }
-    if one.encryption_key == other.encryption_key {
-        return Err(Rule::EncryptionKeyTwice.whole());
+
+    fn by_update(old: Option<&LeafNode<'_>>, new: &LeafNode<'a>) -> Self {
+        Self {
+            encryption_key: new.encryption_key,
+            signature_key: Some(new.signature_key)
+                .filter(|key| old.is_none_or(|old| old.signature_key != *key)),
+            credential: Some(new.credential.raw)
+                .filter(|credential| old.is_none_or(|old| old.credential.raw != *credential)),
+        }
     }
-    if one.credential == other.credential && !demands.policy.may_share_identity() {
-        return Err(Rule::IdentityTwice.whole());
+
+    /// Judges that this and another could come into one group together.
+    fn check_apart(&self, other: &Self, demands: &Demands<'_>) -> Result<(), Refusal> {
+        let same = |one: Option<&[u8]>, other| one.is_some_and(|one| Some(one) == other);
+        if same(self.signature_key, other.signature_key) {
+            return Err(Rule::SignatureKeyTwice.whole());
+        }
+        if self.encryption_key == other.encryption_key {
+            return Err(Rule::EncryptionKeyTwice.whole());
+        }
+        let crossed = same(self.signature_key, Some(other.encryption_key))
+            || same(other.signature_key, Some(self.encryption_key));
+        if crossed {
+            return Err(Rule::KeyOfBothKinds.whole());
+        }
+        if same(self.credential, other.credential) && !demands.policy.may_share_identity() {
+            return Err(Rule::IdentityTwice.whole());
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Whether this kind of sender may send this proposal by itself (§12.1.8).

@@ -6,7 +6,7 @@ use crate::{
     reader::Reader,
     refusal::{Place, Refusal, Rule},
     suite::Suite,
-    wire::{Extensions, RequiredCapabilities, Types},
+    wire::{EXTERNAL_SENDERS, Extensions, RequiredCapabilities, Types},
 };
 
 /// The group's side of a leaf's validation.
@@ -43,5 +43,14 @@ impl<'a> Demands<'a> {
     pub(crate) fn with_extensions(&self, list: &'a [u8]) -> Result<Self, Refusal> {
         let extensions = Extensions::read(&mut Reader::new(list))?;
         Self::of(self.suite, extensions, self.policy, self.now)
+    }
+
+    /// Judges by the application's word who would be an external sender of the group.
+    pub(crate) fn check_external_senders(&self) -> Result<(), Refusal> {
+        let senders = self.extensions.external_senders()?;
+        match senders.iter().all(|sender| self.policy.accepts_external_sender(sender)) {
+            true => Ok(()),
+            false => Err(Rule::CredentialRefused.at(Place::Type(EXTERNAL_SENDERS))),
+        }
     }
 }

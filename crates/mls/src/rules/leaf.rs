@@ -46,6 +46,7 @@ impl Demands<'_> {
         let keys =
             self.suite.is_hpke_key(leaf.encryption_key) && self.suite.is_signature_key(leaf.signature_key);
         ensure(keys, Rule::LeafKey)?;
+        ensure(leaf.encryption_key != leaf.signature_key, Rule::KeyOfBothKinds)?;
         ensure(leaf.capabilities.versions.contains(MLS_10), Rule::LeafVersion)?;
         ensure(leaf.capabilities.suites.contains(self.suite.code()), Rule::LeafSuite)?;
         ensure(leaf.capabilities.credentials.contains(leaf.credential.kind), Rule::LeafCredential)?;

@@ -8,12 +8,11 @@ use crate::{
     wire::{LeafNode, PreSharedKey, Proposal, ReInit, is_default_proposal},
 };
 
-/// The usage of a resumption key that an application may ask for (§8.4).
-const USAGE_APPLICATION: u8 = 1;
-
 /// What a proposal is judged against.
 pub(crate) struct ProposalContext<'a> {
     pub(crate) tree: &'a Tree,
+    /// The epoch that it is made in.
+    pub(crate) epoch: u64,
     /// What the group asks of new leaves: of the commit's own extensions, where it has some.
     pub(crate) demands: &'a Demands<'a>,
 }
@@ -27,15 +26,14 @@ impl ProposalContext<'_> {
             Proposal::Update(leaf) => self.check_update(leaf, sender, place),
             Proposal::Remove(leaf) if self.tree.leaf(*leaf).is_none() => Err(Rule::RemoveBlank.at(place)),
             Proposal::Remove(_) => Ok(()),
-            Proposal::PreSharedKey(key) => self.check_pre_shared_key(key, place),
+            Proposal::PreSharedKey(key) => self.check_pre_shared_key(key, sender, place),
             Proposal::ReInit(reinit) => self.check_reinit(reinit, place),
-            Proposal::ExternalInit(kem_output) if kem_output.len() == demands.suite.hpke_key_bytes() => {
-                Ok(())
-            }
+            // What is encapsulated by a suite's KEM is a key of it (RFC 9180 §4.1).
+            Proposal::ExternalInit(kem_output) if demands.suite.is_hpke_key(kem_output) => Ok(()),
             Proposal::ExternalInit(_) => Err(Rule::ExternalInitKey.at(place)),
             Proposal::GroupContextExtensions(extensions) => {
                 Demands::of(demands.suite, *extensions, demands.policy, demands.now)
-                    .map(drop)
+                    .and_then(|asked| asked.check_external_senders())
                     .map_err(|refusal| refusal.rule.at(place))
             }
             Proposal::AppDataUpdate(update) => {
@@ -85,11 +83,18 @@ impl ProposalContext<'_> {
         Ok(())
     }
 
-    fn check_pre_shared_key(&self, key: &PreSharedKey<'_>, place: Place) -> Result<(), Refusal> {
+    fn check_pre_shared_key(
+        &self,
+        key: &PreSharedKey<'_>,
+        sender: Sender,
+        place: Place,
+    ) -> Result<(), Refusal> {
         if key.nonce.len() != self.demands.suite.hash_bytes() {
             return Err(Rule::PskNonce.at(place));
         }
-        if key.usage.is_some_and(|usage| usage != USAGE_APPLICATION) {
+        // What a group was made from is said by its creator in its first commit, and by nobody later (§11.2, §11.3).
+        let begins = self.epoch == 0 && matches!(sender, Sender::Member(_));
+        if key.says_origin() && !begins {
             return Err(Rule::PskUsage.at(place));
         }
         if !self.demands.policy.takes_pre_shared_keys() {
@@ -103,6 +108,10 @@ impl ProposalContext<'_> {
             return Err(Rule::ReInitVersion.at(place));
         }
         Host::GroupContext.check(reinit.extensions).map_err(|refusal| refusal.rule.at(place))?;
+        let read = reinit.extensions.required_capabilities().and(reinit.extensions.external_senders());
+        if read.is_err() {
+            return Err(Rule::GroupExtensionData.at(place));
+        }
         if !self.demands.policy.takes_reinit() {
             return Err(Rule::ReInitRefused.at(place));
         }

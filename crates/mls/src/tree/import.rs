@@ -30,6 +30,8 @@ pub(crate) enum ImportError {
     EncryptionKeyTwice(u32),
     /// A leaf's signature key that stands at another leaf as well (§7.3).
     SignatureKeyTwice(u32),
+    /// A leaf's signature key that is a node's HPKE key as well (§16.7).
+    KeyOfBothKinds(u32),
     /// A leaf's credential that stands at another leaf as well.
     CredentialTwice(u32),
     /// A parent's HPKE key that is none.
@@ -130,7 +132,11 @@ fn check_distinct(nodes: &[Node], apart: bool) -> Result<(), ImportError> {
             _ => {}
         }
     }
-    Ok(())
+    // The one table is the larger: a tree has as many parents as it has leaves.
+    match signature_keys.iter().find(|(key, _)| encryption_keys.contains_key(*key)) {
+        Some((_, leaf)) => Err(ImportError::KeyOfBothKinds(*leaf)),
+        None => Ok(()),
+    }
 }
 
 fn read_node(reader: &mut Reader<'_>, is_leaf: bool) -> Result<Node, Broken> {

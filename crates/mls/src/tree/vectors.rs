@@ -122,14 +122,13 @@ fn parents_are_chained_and_no_other_parents_are() {
     let mut parents = 0;
     for (tree, _) in validation_trees(&vectors) {
         tree.check_parents().unwrap();
+        let another = tree.leaves().next().and_then(|leaf| tree.leaf(leaf)).unwrap().encryption_key;
         for place in (1..2 * tree.width - 1).step_by(2) {
             let Some(node) = tree.node(place) else { continue };
             parents += 1;
-            let (key, hash, unmerged) = parent_fields(node);
+            let (_, hash, unmerged) = parent_fields(node);
             let mut other = Vec::new();
-            let mut key = key.to_vec();
-            *key.last_mut().unwrap() ^= 1;
-            other.put_opaque(&key);
+            other.put_opaque(another);
             other.put_opaque(hash);
             other.put_opaque(unmerged);
             let changed = with_node(&tree, place, Some(other.into()));

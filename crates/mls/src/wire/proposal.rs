@@ -147,6 +147,12 @@ impl Body {
 }
 
 impl<'a> PreSharedKey<'a> {
+    /// Whether it is of a group that this one was made from, by a ReInit or as a branch (§11.2, §11.3).
+    pub(crate) fn says_origin(&self) -> bool {
+        const APPLICATION: u8 = 1;
+        self.usage.is_some_and(|usage| usage != APPLICATION)
+    }
+
     fn read(reader: &mut Reader<'a>) -> Result<Self, Broken> {
         let start = reader.clone();
         let usage = match reader.u8("a pre-shared key's type is missing")? {

@@ -2,20 +2,23 @@
 
 use maypole_mls::{Place, Rule};
 use maypole_testkit::forge::{
-    Credential, Draft, KeyPackageDraft, LeafDraft, Listed, PathDraft, Proposal, PskId, Sender,
+    Credential, Draft, Founding, KeyPackageDraft, LeafDraft, Listed, PathDraft, Proposal, PskId, Sender,
+    Shape, Suite,
 };
 
 use crate::lists::{TakesAll, reinit};
-use crate::trial::{Docket, worlds};
+use crate::trial::{Docket, Trial, eight, keys_that_are_none, worlds};
 
 cases![
     numbers_of_inits,
-    lengths_of_secrets,
+    secrets_that_are_none,
     proposals_that_do_not_belong,
     references,
     removals,
     whom_a_joiner_replaces,
     what_a_joiner_shares,
+    where_a_joiner_sits,
+    what_is_said_of_the_past,
 ];
 
 fn numbers_of_inits(docket: &Docket) {
@@ -34,11 +37,12 @@ fn numbers_of_inits(docket: &Docket) {
     }
 }
 
-fn lengths_of_secrets(docket: &Docket) {
+fn secrets_that_are_none(docket: &Docket) {
     for trial in worlds(docket) {
         let join = trial.forge.draft_external("@new:a.org/D", &[]).unwrap();
         let key = trial.forge.new_hpke_key().unwrap();
-        for secret in [Vec::new(), key[1..].to_vec(), [&key[..], &[0]].concat()] {
+        let lengths = [Vec::new(), key[1..].to_vec(), [&key[..], &[0]].concat()];
+        for secret in lengths.into_iter().chain(keys_that_are_none(&trial.forge)) {
             let lie = |draft: &mut Draft| {
                 draft.proposals[0] = Listed::Value(Proposal::ExternalInit(secret));
             };
@@ -169,5 +173,67 @@ fn what_a_joiner_shares(docket: &Docket) {
         };
         heir.path = Some(path(leaf));
         waiting.takes_commit("in place of who leaves", &heir);
+    }
+}
+
+/// The leftmost leaf that is blank when all that go are gone (§12.4.3.2): where the old one was, further left, or beyond.
+fn where_a_joiner_sits(docket: &Docket) {
+    for mut trial in worlds(docket) {
+        let leaf_after = |trial: &Trial<'_>, draft: &Draft| {
+            let message = trial.forge.commit(draft).unwrap().message;
+            trial.takes_commit("a join", draft);
+            trial.takes("a join", &message).committed().unwrap().committer
+        };
+        let (join, back) =
+            (trial.forge.draft_external("@new:a.org/D", &[]).unwrap(), trial.forge.draft_resync(7).unwrap());
+        assert_eq!((leaf_after(&trial, &join), leaf_after(&trial, &back)), (8, 7));
+        // Signed for the old place where it does not come back to it.
+        trial.play("a gap", &trial.forge.draft_remove(0, &[3]));
+        let back = trial.forge.draft_resync(7).unwrap();
+        assert_eq!(leaf_after(&trial, &back), 3);
+        let bound_to = Some((trial.forge.group_id().to_vec(), 7));
+        let lie = |draft: &mut Draft| draft.path.as_mut().unwrap().leaf.bound_to = bound_to;
+        trial.refuses_changed("its old place", &back, lie, (Rule::LeafSignature, Place::PathLeaf));
+        // All leave as one comes: it has the tree for itself.
+        let mut left = trial.clone();
+        let members: Vec<u32> = left.forge.members().map(|(leaf, _)| leaf).collect();
+        let leaving = members.iter().map(|leaf| left.propose(Sender::Member(*leaf), Proposal::SelfRemove));
+        let leaving: Vec<_> = leaving.collect();
+        let join = left.forge.draft_external("@new:a.org/D", &[]).unwrap();
+        let join = leaving.iter().fold(join, Draft::referring_to);
+        assert_eq!(leaf_after(&left, &join), 0);
+    }
+    let alone = Trial::of(docket, &Founding { members: 1, ..eight(Suite::One, Shape::Bare) });
+    let back = alone.forge.draft_resync(0).unwrap();
+    alone.takes_commit("the only member comes back", &back);
+    let lie = |draft: &mut Draft| draft.path.as_mut().unwrap().length = Some(1);
+    alone.refuses_changed("with a path to nobody", &back, lie, (Rule::PathLength, Place::Whole));
+    // Without a path there is no parent hash either.
+    for honest in [back, alone.forge.draft_update(0)] {
+        let lie = |draft: &mut Draft| draft.path.as_mut().unwrap().leaf.parent_hash = Some(vec![1; 32]);
+        let expected = (Rule::LeafParentHash, Place::PathLeaf);
+        alone.refuses_changed("with a parent hash", &honest, lie, expected);
+    }
+}
+
+/// A resumption key of a ReInit or a branch has no place in a join, not in the first epoch either (§12.1.4).
+fn what_is_said_of_the_past(docket: &Docket) {
+    let founding = Founding { epoch: 0, members: 1, ..eight(Suite::One, Shape::Bare) };
+    let first = Trial::under(docket, &founding, &TakesAll);
+    for trial in worlds(docket).map(|trial| trial.judged_by(&TakesAll)).chain([first]) {
+        for join in [trial.forge.draft_external("@new:a.org/D", &[]), trial.forge.draft_resync(0)] {
+            let nonce = trial.forge.bytes(trial.forge.suite().hash_length());
+            let key = |usage| {
+                let (group_id, nonce) = (trial.forge.group_id().to_vec(), nonce.clone());
+                Proposal::PreSharedKey(PskId::Resumption { usage, group_id, epoch: 0, nonce })
+            };
+            let honest = join.unwrap().with(key(1));
+            let place = Place::Proposal(honest.proposals.len() - 1);
+            for usage in [2, 3] {
+                let lie =
+                    |draft: &mut Draft| *draft.proposals.last_mut().unwrap() = Listed::Value(key(usage));
+                trial.refuses_changed("a usage", &honest, lie, (Rule::PskUsage, place));
+            }
+        }
     }
 }

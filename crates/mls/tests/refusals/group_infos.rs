@@ -3,7 +3,7 @@
 use maypole_mls::{Group, Place, Refusal, Rule, Strict, writer::Write as _};
 use maypole_testkit::forge::{Extension, Forge, GroupInfoDraft, Proposal, Seal, Sender};
 
-use crate::trial::{Docket, NOW, Trial, UNKNOWN, worlds};
+use crate::trial::{Docket, NOW, Trial, UNKNOWN, keys_that_are_none, worlds};
 
 cases![imported, checked, checked_beforehand, forms];
 
@@ -97,11 +97,13 @@ fn about_its_key(forge: &Forge) -> Vec<Lie> {
         data(bytes)
     };
     let rule = Some(Rule::NoExternalPub);
+    let none = keys_that_are_none(forge).pop().unwrap();
     vec![
         ("a new external_pub", vector(&key, &[]), None, None),
         ("no external_pub", with(|draft| draft.with_external_pub = false), None, rule),
         ("an empty external_pub", data(Vec::new()), None, rule),
         ("an external_pub of no key", vector(&[], &[]), None, rule),
+        ("an external_pub that is none", vector(&none, &[]), None, rule),
         ("a short external_pub", vector(&key[1..], &[]), None, rule),
         ("an external_pub without its length", data(key.clone()), None, rule),
         ("an external_pub and a byte", vector(&key, &[0]), None, rule),

@@ -5,7 +5,7 @@ use maypole_testkit::forge::{
     Capabilities, Extension, Forge, KeyPackage, KeyPackageDraft, LeafDraft, Proposal, Seal, Sender, Source,
 };
 
-use crate::trial::{Docket, NOW, Trial, UNKNOWN, eight, import, worlds};
+use crate::trial::{Docket, NOW, Trial, UNKNOWN, eight, import, keys_that_are_none, worlds};
 
 cases![each_lie_by_each_way, what_a_directory_sees, lifetimes, lifetimes_at_import];
 
@@ -26,6 +26,7 @@ fn lies(forge: &Forge) -> Vec<Lie> {
     };
     let extension = |kind| Extension::new(kind, vec![1]);
     let stranger = forge.new_key().unwrap();
+    let none = keys_that_are_none(forge).pop().unwrap();
     let other = if forge.suite().number() == 3 { 1 } else { 3 };
     vec![
         ("another version", with(&|draft| draft.version = Some(2)), Rule::KeyPackageVersion),
@@ -43,6 +44,7 @@ fn lies(forge: &Forge) -> Vec<Lie> {
             Rule::KeyPackageInitKey,
         ),
         ("a short init key", with(&|draft| draft.init_key = Some(key[1..].to_vec())), Rule::LeafKey),
+        ("an init key that is none", with(&|draft| draft.init_key = Some(none.clone())), Rule::LeafKey),
         ("no init key", with(&|draft| draft.init_key = Some(Vec::new())), Rule::LeafKey),
         (
             "an unlisted extension",

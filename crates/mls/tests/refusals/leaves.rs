@@ -7,7 +7,7 @@ use maypole_testkit::forge::{
     SELF_REMOVE, Seal, Sender, Shape, Source, Suite,
 };
 
-use crate::trial::{Docket, NOW, Trial, UNKNOWN, import};
+use crate::trial::{Docket, NOW, Trial, UNKNOWN, import, keys_that_are_none};
 
 cases![each_lie_by_each_way, sources, places_that_signatures_are_bound_to, long_leaves, refused_credentials];
 
@@ -90,11 +90,13 @@ fn about_its_keys(forge: &Forge) -> Vec<Lie> {
     let signs = |key| LeafDraft { signature_key: Some(key), ..honest() };
     let both = |key: Vec<u8>| [("an HPKE key", hpke(key.clone())), ("a signature key", signs(key))];
     let all = wrong.into_iter().flat_map(both);
-    all.map(|(what, leaf)| (what, leaf, Rule::LeafKey)).collect()
+    let none = keys_that_are_none(forge).into_iter().map(|key| ("no HPKE key", hpke(key)));
+    all.chain(none).map(|(what, leaf)| (what, leaf, Rule::LeafKey)).collect()
 }
 
 fn about_others(forge: &Forge) -> Vec<Lie> {
     let key = Some(forge.key_of(6).unwrap().clone());
+    let signs = Some(forge.key_of(6).unwrap().public().to_vec());
     let encryption_key = Some(forge.leaf(6).unwrap().encryption_key.clone());
     let credential = Some(Credential::X509(vec![b"certificate".to_vec()]));
     let capabilities = Some(Capabilities { credentials: vec![1, 2], ..able() });
@@ -102,6 +104,11 @@ fn about_others(forge: &Forge) -> Vec<Lie> {
     vec![
         ("another's signature key", LeafDraft { key, ..honest() }, Rule::SignatureKeyTwice),
         ("another's HPKE key", LeafDraft { encryption_key, ..honest() }, Rule::EncryptionKeyTwice),
+        (
+            "another's signature key as HPKE key",
+            LeafDraft { encryption_key: signs, ..honest() },
+            Rule::KeyOfBothKinds,
+        ),
         ("a credential that others cannot read", x509, Rule::CredentialUnsupported),
     ]
 }
@@ -112,7 +119,7 @@ fn package(forge: &Forge, identity: &str, leaf: LeafDraft) -> Proposal {
 }
 
 /// The leaf of `@new:a.org/D` or of member 2, by each way that a message has, with where it then stands.
-fn each_way(trial: &Trial<'_>, leaf: &LeafDraft) -> Vec<(&'static str, Vec<u8>, Place)> {
+pub(crate) fn each_way(trial: &Trial<'_>, leaf: &LeafDraft) -> Vec<(&'static str, Vec<u8>, Place)> {
     let forge = &trial.forge;
     let commit = |draft: &Draft| forge.commit(draft).unwrap().message;
     let propose = |sender, proposal: Proposal| {
@@ -141,8 +148,8 @@ fn each_way(trial: &Trial<'_>, leaf: &LeafDraft) -> Vec<(&'static str, Vec<u8>, 
 }
 
 /// Rules by which no Add is judged when it arrives: whoever it collides with may go by the same commit.
-const IN_A_COMMIT: [Rule; 3] =
-    [Rule::SignatureKeyTwice, Rule::EncryptionKeyTwice, Rule::CredentialUnsupported];
+const IN_A_COMMIT: [Rule; 4] =
+    [Rule::SignatureKeyTwice, Rule::EncryptionKeyTwice, Rule::KeyOfBothKinds, Rule::CredentialUnsupported];
 
 fn each_lie_by_each_way(docket: &Docket) {
     for trial in groups(docket) {
@@ -197,6 +204,8 @@ fn imported(docket: &Docket, suite: Suite) {
                 // The first of the two nodes that have it is named.
                 Rule::EncryptionKeyTwice => docket.refused(&what, verdict, (rule, Place::Node(2 * place))),
                 Rule::CredentialUnsupported => docket.refused(&what, verdict, (rule, Place::Type(2))),
+                // The one who signs with it is named.
+                Rule::KeyOfBothKinds => docket.refused(&what, verdict, (rule, Place::Leaf(6))),
                 _ => docket.refused(&what, verdict, (rule, Place::Leaf(place))),
             }
         }

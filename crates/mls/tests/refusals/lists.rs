@@ -1,7 +1,9 @@
 //! Lists of proposals, taken together (RFC 9420 §12.2), in members' commits.
 
-use maypole_mls::{Bounds, Pending, Place, Policy, Rule, Strict};
-use maypole_testkit::forge::{Draft, Extension, KeyPackageDraft, LeafDraft, Listed, Proposal, PskId, Sender};
+use maypole_mls::{Bounds, Pending, Place, Policy, Rule, Strict, wire};
+use maypole_testkit::forge::{
+    Credential, Draft, Extension, KeyPackageDraft, LeafDraft, Listed, Proposal, PskId, Sender,
+};
 
 use crate::trial::{Docket, Trial, worlds};
 
@@ -11,6 +13,7 @@ cases![
     a_committers_own_update,
     a_committers_own_removal,
     one_leaf_twice,
+    an_add_as_who_is_updated,
     one_key_twice,
     extensions_twice,
     a_reinit_in_company,
@@ -111,6 +114,51 @@ fn one_leaf_twice(docket: &Docket) {
         let honest = trial.forge.draft_remove(0, &[3, 4]);
         let lie = |draft: &mut Draft| draft.proposals.push(Listed::Value(Proposal::Remove(3)));
         trial.refuses_changed("both by value", &honest, lie, (Rule::LeafTwice, Place::Proposal(2)));
+    }
+}
+
+/// Only a Remove makes room for a client that is in the group: an Update does not (§12.2).
+fn an_add_as_who_is_updated(docket: &Docket) {
+    let package = |trial: &Trial<'_>, leaf: LeafDraft| {
+        let draft = KeyPackageDraft { leaf, ..KeyPackageDraft::of("@new:a.org/D") };
+        Proposal::Add(trial.forge.key_package(&draft).unwrap())
+    };
+    for trial in worlds(docket) {
+        let mut renews = trial.clone();
+        let old = LeafDraft { key: Some(trial.forge.key_of(3).unwrap().clone()), ..LeafDraft::default() };
+        let renewed = LeafDraft { key: Some(renews.forge.new_key().unwrap()), ..LeafDraft::default() };
+        let update = renews.forge.update_of(3, &renewed).unwrap();
+        let update = renews.propose(Sender::Member(3), update);
+        let same = package(&renews, old);
+        let honest =
+            renews.forge.draft_references(0, &[&update]).with(package(&renews, LeafDraft::default()));
+        let lie = |draft: &mut Draft| draft.proposals[1] = Listed::Value(same.clone());
+        renews.refuses_changed("its old key", &honest, lie, (Rule::SignatureKeyTwice, Place::Proposal(1)));
+        let by_commit = renews.forge.draft_update(3).with_leaf(renewed).with(same.clone());
+        let expected = (Rule::SignatureKeyTwice, Place::Proposal(0));
+        renews.refuses_commit("the committer's old key", &by_commit, expected);
+        renews.takes_commit("in place of who goes", &renews.forge.draft_remove(0, &[3]).with(same));
+
+        let mut renames = trial.judged_by(&Renames);
+        let called =
+            |name: &str| LeafDraft { credential: Some(Credential::basic(name)), ..LeafDraft::default() };
+        let update = renames.forge.update_of(4, &called("@dan:b.org/D")).unwrap();
+        let update = renames.propose(Sender::Member(4), update);
+        let honest =
+            renames.forge.draft_references(0, &[&update]).with(package(&renames, called("@carol:b.org/D")));
+        let lie = |draft: &mut Draft| {
+            draft.proposals[1] = Listed::Value(package(&renames, called("@user4:a.org/D")));
+        };
+        renames.refuses_changed("its old name", &honest, lie, (Rule::IdentityTwice, Place::Proposal(1)));
+    }
+}
+
+/// Lets members change their names.
+struct Renames;
+
+impl Policy for Renames {
+    fn may_replace(&self, _: &wire::Credential<'_>, _: &wire::Credential<'_>) -> bool {
+        true
     }
 }
 

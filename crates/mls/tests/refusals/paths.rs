@@ -3,10 +3,11 @@
 
 use maypole_mls::{Place, Rule};
 use maypole_testkit::forge::{
-    At, Draft, Extension, Forge, KeyPackageDraft, LeafDraft, Listed, PathDraft, Proposal, Sender,
+    At, Draft, Extension, Forge, KeyPackageDraft, LeafDraft, Listed, PathDraft, Proposal, PskId, Sender,
 };
 
-use crate::trial::{Docket, Trial, worlds};
+use crate::lists::{TakesAll, reinit};
+use crate::trial::{Docket, Trial, keys_that_are_none, worlds};
 
 cases![
     missing_paths,
@@ -58,6 +59,18 @@ fn missing_paths(docket: &Docket) {
         let add = forge.draft_update(0).with(package(forge, "@new:a.org/D"));
         trial.takes_commit("an Add with a path", &add);
         trial.takes_commit("an Add without", &add.without_path());
+        let nonce = forge.bytes(forge.suite().hash_length());
+        let key = Proposal::PreSharedKey(PskId::External { id: vec![1], nonce });
+        let taking = trial.judged_by(&TakesAll);
+        taking.takes_commit(
+            "a pre-shared key without",
+            &forge.draft_update(0).with(key.clone()).without_path(),
+        );
+        taking
+            .takes_commit("a ReInit without", &forge.draft_update(0).with(reinit(&trial, 1)).without_path());
+        let honest = forge.draft_remove(0, &[3]).with(key);
+        let lie = |draft: &mut Draft| draft.path = None;
+        taking.refuses_changed("a Remove beside it", &honest, lie, (Rule::PathMissing, Place::Whole));
     }
 }
 
@@ -285,10 +298,7 @@ fn forms_of_keys(docket: &Docket) {
     for trial in worlds(docket) {
         let key = trial.forge.new_hpke_key().unwrap();
         let mut wrong = vec![Vec::new(), key[1..].to_vec(), [&key[..], &[0]].concat()];
-        if key.len() > 32 {
-            let mark = |mark: u8| [&[mark], &key[1..]].concat();
-            wrong.extend([mark(0), mark(2), mark(3), key[..33].to_vec()]);
-        }
+        wrong.extend(keys_that_are_none(&trial.forge));
         for key in wrong {
             for node in 0..3 {
                 let lie = |draft: &mut Draft| {

@@ -11,6 +11,7 @@ use crate::trial::{Docket, eight, import, worlds};
 cases![
     shared_identities,
     replaced_credentials,
+    external_senders,
     bytes_of_a_tree,
     bytes_of_what_waits,
     bytes_of_extensions,
@@ -89,6 +90,53 @@ fn replaced_credentials(docket: &Docket) {
                 same.refuses_commit("another user", &back, expected());
                 same.refuses_proposal("another user", Sender::Member(3), update, Rule::IdentityChanged);
             }
+        }
+    }
+}
+
+/// Knows which services there are.
+struct Services;
+
+impl Policy for Services {
+    fn accepts_external_sender(&self, sender: &wire::ExternalSender<'_>) -> bool {
+        !sender.signature_key.is_empty() && sender.credential.identity() == Some(b"@:a.org")
+    }
+}
+
+fn external_senders(docket: &Docket) {
+    for trial in worlds(docket) {
+        let knowing = trial.judged_by(&Services);
+        let key = || trial.forge.external_key(0).unwrap().public().to_vec();
+        let senders = |names: &[&str]| {
+            let list: Vec<_> = names.iter().map(|name| (key(), Credential::basic(name))).collect();
+            vec![Extension::external_senders(&list)]
+        };
+        for names in [&[][..], &["@:a.org"], &["@:a.org", "@:a.org"]] {
+            knowing.takes_commit("known ones", &trial.forge.draft_extensions(0, &senders(names)));
+        }
+        for names in [&["@:b.org"][..], &["@:a.org", "@:b.org"]] {
+            let draft = trial.forge.draft_extensions(0, &senders(names));
+            trial.takes_commit("by default", &draft);
+            knowing.refuses_commit("an unknown one", &draft, (Rule::CredentialRefused, Place::Proposal(0)));
+            for sender in [Sender::Member(2), Sender::External(0)] {
+                let proposal = Proposal::Extensions(senders(names));
+                let expected = (Rule::CredentialRefused, Place::Whole);
+                knowing.refuses_proposal("an unknown one", sender, proposal, expected);
+            }
+        }
+    }
+    for (name, taken) in [("@:a.org", true), ("@:b.org", false)] {
+        let mut founding = eight(Suite::One, Shape::Warm);
+        founding.external_senders = vec![name.to_owned()];
+        let forge = Forge::new(&founding).unwrap();
+        import(&forge, &Strict).unwrap();
+        match taken {
+            true => drop(import(&forge, &Services).unwrap()),
+            false => docket.refused(
+                "imported",
+                import(&forge, &Services),
+                (Rule::CredentialRefused, Place::Type(5)),
+            ),
         }
     }
 }

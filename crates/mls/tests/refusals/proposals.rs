@@ -2,8 +2,8 @@
 
 use maypole_mls::{Bounds, Declared, Place, Policy, Rule, Strict, wire::Body};
 use maypole_testkit::forge::{
-    Capabilities, Draft, Extension, Forge, Founding, KeyPackageDraft, LeafDraft, Listed, Proposal, PskId,
-    SELF_REMOVE, Sender, Shape, Suite,
+    Capabilities, Credential, Draft, Extension, Forge, Founding, KeyPackageDraft, LeafDraft, Listed,
+    Proposal, PskId, SELF_REMOVE, Sender, Shape, Suite,
 };
 
 use crate::lists::{TakesAll, reinit};
@@ -17,14 +17,20 @@ cases![
     repeated_proposals,
     too_many_proposals,
     adds_that_cannot_stand_together,
+    updates_that_cannot_stand_beside_others,
     removals_of_nobody,
     extensions_that_somebody_lacks,
     extensions_that_the_commit_makes_possible,
+    updates_judged_by_the_new_extensions,
+    credentials_after_the_commit,
+    what_outlives_its_sender,
     extensions_that_cannot_be_read,
     extensions_that_no_group_has,
     extensions_twice,
     pre_shared_keys,
+    keys_that_say_what_a_group_was_made_from,
     reinits,
+    successors_extensions_that_cannot_be_read,
 ];
 
 /// A proposal is refused as a message of its own by each sender who may send it, and by value in a commit.
@@ -141,6 +147,12 @@ fn types_that_somebody_lacks(docket: &Docket) {
                 // Who is removed by the same commit need not know it (§12.2).
                 let draft = but_one.forge.draft_remove(0, &[5]).with(proposal.clone());
                 but_one.takes_commit("who does not goes", &draft);
+                // Nor need those who are added.
+                let new = Proposal::Add(all.forge.key_package(&KeyPackageDraft::of("@ann:a.org/D")).unwrap());
+                all.takes_commit(
+                    "who does not comes",
+                    &all.forge.draft_update(0).with(proposal.clone()).with(new),
+                );
             }
             but_one.play("who does not goes", &but_one.forge.draft_remove(0, &[5]));
             but_one.takes_proposal("the others list it", Sender::Member(3), proposal);
@@ -416,5 +428,181 @@ fn reinits(docket: &Docket) {
         taken_everywhere(&taking, "to a later version", &reinit(&trial, 2));
         refused_everywhere(&taking, "to an older version", &reinit(&trial, 0), Rule::ReInitVersion);
         refused_everywhere(&trial, "not taken", &reinit(&trial, 1), Rule::ReInitRefused);
+    }
+}
+
+/// Two Updates, or an Update and an Add, that bring the same key cannot both wait; what a member had before hinders nobody.
+fn updates_that_cannot_stand_beside_others(docket: &Docket) {
+    for trial in worlds(docket) {
+        let forge = trial.forge.clone();
+        let (key, encryption_key) = (forge.new_key().unwrap(), forge.new_hpke_key().unwrap());
+        let signs = LeafDraft { key: Some(key), ..LeafDraft::default() };
+        let reads = LeafDraft { encryption_key: Some(encryption_key), ..LeafDraft::default() };
+        let package = |name: &str, leaf: &LeafDraft| {
+            let draft = KeyPackageDraft { leaf: leaf.clone(), ..KeyPackageDraft::of(name) };
+            Proposal::Add(forge.key_package(&draft).unwrap())
+        };
+        for (shared, rule) in [(&signs, Rule::SignatureKeyTwice), (&reads, Rule::EncryptionKeyTwice)] {
+            let expected = || (rule, Place::Whole);
+            let update = |leaf| forge.update_of(leaf, shared).unwrap();
+            let mut waiting = trial.clone();
+            waiting.propose(Sender::Member(3), update(3));
+            waiting.refuses_proposal("another's Update", Sender::Member(5), update(5), expected());
+            let add = || package("@new:a.org/D", shared);
+            for sender in [Sender::External(0), Sender::Member(3), Sender::NewMemberProposal] {
+                waiting.refuses_proposal("an Add", sender, add(), expected());
+            }
+            let capabilities = Capabilities { extensions: vec![UNKNOWN], ..Capabilities::default() };
+            let again = LeafDraft { capabilities: Some(capabilities), ..shared.clone() };
+            waiting.takes_proposal("its own again", Sender::Member(3), forge.update_of(3, &again).unwrap());
+            let mut waiting = trial.clone();
+            waiting.propose(Sender::External(0), add());
+            waiting.refuses_proposal("beside an Add", Sender::Member(3), update(3), expected());
+        }
+        // Whoever proposes to add a member's client once more does not keep that member from updating.
+        let mut waiting = trial.clone();
+        let old = LeafDraft { key: Some(forge.key_of(3).unwrap().clone()), ..LeafDraft::default() };
+        waiting.propose(Sender::External(0), package("@user3:a.org/D", &old));
+        let update = forge.update_of(3, &LeafDraft::default()).unwrap();
+        waiting.takes_proposal("a member who is to be added again", Sender::Member(3), update);
+    }
+}
+
+/// An Update that was good when it came is judged again by the extensions that its commit sets; and one that brings what
+/// they ask for makes them possible (§12.3).
+fn updates_judged_by_the_new_extensions(docket: &Docket) {
+    let asked = [
+        (Extension::new(UNKNOWN, vec![1]), Rule::LeafGroupExtension, Rule::GroupExtension),
+        (
+            Extension::required_capabilities(&[UNKNOWN], &[], &[]),
+            Rule::LeafRequired,
+            Rule::RequiredCapabilities,
+        ),
+        (
+            Extension::required_capabilities(&[], &[UNKNOWN], &[]),
+            Rule::LeafRequired,
+            Rule::RequiredCapabilities,
+        ),
+        (Extension::required_capabilities(&[], &[], &[2]), Rule::LeafRequired, Rule::RequiredCapabilities),
+    ];
+    for (suite, shape) in [(Suite::One, Shape::Warm), (Suite::Two, Shape::Bare)] {
+        let able = listing(suite, shape);
+        let skilled = able.leaves[&5].clone();
+        let unskilled = LeafDraft { capabilities: Some(Capabilities::default()), ..LeafDraft::default() };
+        let mut but_one = able.clone();
+        but_one.leaves.remove(&5);
+        for (extension, own, others) in asked.clone() {
+            let mut all = Trial::of(docket, &able);
+            let proposal = with(&all.forge, extension.clone());
+            let worse = all.propose(Sender::Member(5), all.forge.update_of(5, &unskilled).unwrap());
+            let same = all.propose(Sender::Member(6), all.forge.update_of(6, &LeafDraft::default()).unwrap());
+            let honest = all.forge.draft_references(2, &[&same]).with(proposal);
+            let lie = |draft: &mut Draft| draft.proposals[0] = (&worse).into();
+            all.refuses_changed("an Update that forgets", &honest, lie, (own, Place::Proposal(0)));
+
+            let mut one = Trial::of(docket, &but_one);
+            let proposal = with(&one.forge, extension);
+            let learns = one.propose(Sender::Member(5), one.forge.update_of(5, &skilled).unwrap());
+            let honest = one.forge.draft_references(2, &[&learns]).with(proposal);
+            let lie = |draft: &mut Draft| drop(draft.proposals.remove(0));
+            one.refuses_changed("without the Update that learns", &honest, lie, others);
+        }
+    }
+}
+
+/// Types of credentials are judged by those who are members after the commit (§7.3, §12.2).
+fn credentials_after_the_commit(docket: &Docket) {
+    let x509 = || Some(Credential::X509(vec![b"certificate".to_vec()]));
+    for (suite, shape) in [(Suite::One, Shape::Warm), (Suite::Two, Shape::Bare)] {
+        let mut founding = listing(suite, shape);
+        founding.leaves.insert(5, LeafDraft::default());
+        let trial = Trial::of(docket, &founding);
+        let forge = &trial.forge;
+        let add = |leaf| {
+            let draft = KeyPackageDraft { leaf, ..KeyPackageDraft::of("@new:a.org/D") };
+            Proposal::Add(forge.key_package(&draft).unwrap())
+        };
+        let skilled = LeafDraft { credential: x509(), ..founding.leaves[&4].clone() };
+        let expected = || (Rule::CredentialUnsupported, Place::Type(2));
+        let honest = forge.draft_remove(0, &[5]).with(add(skilled.clone()));
+        let lie = |draft: &mut Draft| draft.proposals[0] = Listed::Value(Proposal::Remove(6));
+        trial.refuses_changed("one cannot read it", &honest, lie, expected());
+        let mut join = forge.draft_external("", &[]).unwrap();
+        join.path.as_mut().unwrap().leaf = skilled.clone();
+        trial.refuses_commit("a joiner's", &join, expected());
+
+        let mut mixed = listing(suite, shape);
+        mixed.leaves.insert(6, skilled);
+        let mixed = Trial::of(docket, &mixed);
+        let honest = mixed.forge.draft_remove(0, &[6]).with(add(LeafDraft::default()));
+        mixed.takes_commit("who needed it goes", &honest);
+        let bare = mixed.forge.draft_remove(0, &[3]).with(add(LeafDraft::default()));
+        mixed.refuses_commit("who needs it stays", &bare, expected());
+    }
+}
+
+/// A proposal is good for its epoch, whoever sent it: the commit may remove its sender, or take it from the list.
+fn what_outlives_its_sender(docket: &Docket) {
+    for mut trial in worlds(docket) {
+        let package =
+            |name: &str| Proposal::Add(trial.forge.key_package(&KeyPackageDraft::of(name)).unwrap());
+        let (one, two) = (package("@one:a.org/D"), package("@two:a.org/D"));
+        let by_service = trial.propose(Sender::External(0), one);
+        let by_member = trial.propose(Sender::Member(5), two);
+        let both = trial.forge.draft_references(0, &[&by_service, &by_member]);
+        let alone = both.clone().with(Proposal::Extensions(Vec::new())).with(Proposal::Remove(5));
+        trial.takes_commit("without the service and the member", &alone);
+        trial.play("without the service and the member", &alone);
+        let framing = maypole_testkit::forge::Framing::by(Sender::External(0));
+        let draft = maypole_testkit::forge::ProposalDraft { framing, proposal: Proposal::Remove(1) };
+        trial.refuses_draft("an epoch later", &draft, Rule::SenderUnknown);
+    }
+}
+
+/// By whom and when it is said what a group was made from: by its creator, in its first commit, once (§11.2, §11.3).
+fn keys_that_say_what_a_group_was_made_from(docket: &Docket) {
+    for (suite, usage) in [(Suite::One, 2), (Suite::Two, 3), (Suite::Seven, 2)] {
+        let founding = |epoch| Founding { epoch, members: 1, ..eight(suite, Shape::Bare) };
+        let mut first = Trial::under(docket, &founding(0), &TakesAll);
+        let later = Trial::under(docket, &founding(1), &TakesAll);
+        let nonce = first.forge.bytes(suite.hash_length());
+        let key = |usage, epoch| {
+            let (group_id, nonce) = (b"!before:a.org".to_vec(), nonce.clone());
+            Proposal::PreSharedKey(PskId::Resumption { usage, group_id, epoch, nonce })
+        };
+        let package = first.forge.key_package(&KeyPackageDraft::of("@bob:b.org/D")).unwrap();
+        let honest = first.forge.draft_add(0, &[package]).with(key(usage, 7)).with(key(1, 7));
+        let expected = (Rule::PskOrigins, Place::Proposal(3));
+        for second in [key(2, 8), key(3, 8)] {
+            let lie = |draft: &mut Draft| draft.proposals.push(Listed::Value(second));
+            first.refuses_changed("two pasts", &honest, lie, expected);
+        }
+        let outside = (Rule::PskUsage, Place::Whole);
+        first.refuses_proposal("from outside", Sender::External(0), key(usage, 7), outside);
+        first.judged_by(&Strict).refuses_commit("not taken", &honest, (Rule::PskRefused, Place::Proposal(1)));
+        later.refuses_commit("an epoch later", &honest, (Rule::PskUsage, Place::Proposal(1)));
+        later.refuses_proposal("an epoch later", Sender::Member(0), key(usage, 7), outside);
+        let waiting = first.propose(Sender::Member(0), key(usage, 7));
+        first.takes_commit("by reference", &first.forge.draft_update(0).referring_to(&waiting));
+        first.play("its past", &honest);
+        first.refuses_commit("once more", &first.forge.draft_update(0).with(key(usage, 9)), Rule::PskUsage);
+    }
+}
+
+fn successors_extensions_that_cannot_be_read(docket: &Docket) {
+    for trial in worlds(docket) {
+        let taking = trial.judged_by(&TakesAll);
+        let next = |extension: &Extension| {
+            let Proposal::ReInit { group_id, version, suite, .. } = reinit(&trial, 1) else {
+                panic!("a ReInit")
+            };
+            Proposal::ReInit { group_id, version, suite, extensions: vec![extension.clone()] }
+        };
+        let required = Extension::required_capabilities(&[UNKNOWN], &[], &[2]);
+        for honest in [&trial.forge.extensions()[0], &required] {
+            taken_everywhere(&taking, "a successor's", &next(honest));
+            let cut = Extension::new(honest.kind, honest.data[1..].to_vec());
+            refused_everywhere(&taking, "cut short", &next(&cut), Rule::GroupExtensionData);
+        }
     }
 }

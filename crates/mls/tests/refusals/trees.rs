@@ -5,7 +5,7 @@ use maypole_testkit::forge::{
     At, Forge, Founding, GroupInfoDraft, KeyPackageDraft, LeafDraft, ParentDraft, Shape, Suite,
 };
 
-use crate::trial::{Docket, NOW, UNKNOWN, eight, import};
+use crate::trial::{Docket, NOW, UNKNOWN, eight, import, keys_that_are_none};
 
 cases![
     no_tree,
@@ -18,6 +18,7 @@ cases![
     keys_twice,
     hashes,
     sizes,
+    the_first_epoch,
 ];
 
 const SUITES: [Suite; 3] = [Suite::One, Suite::Two, Suite::Seven];
@@ -243,7 +244,8 @@ fn keys_of_parents(docket: &Docket) {
     for suite in SUITES {
         let honest = warm(suite);
         let key = honest.new_hpke_key().unwrap();
-        for key in [Vec::new(), key[1..].to_vec(), [&key[..], &[0]].concat()] {
+        let lengths = [Vec::new(), key[1..].to_vec(), [&key[..], &[0]].concat()];
+        for key in lengths.into_iter().chain(keys_that_are_none(&honest)) {
             let mut forge = honest.clone();
             let at = At { level: 2, place: 1 };
             forge.edit_parent(at, &ParentDraft { encryption_key: Some(key), ..Default::default() }).unwrap();
@@ -319,4 +321,24 @@ fn sizes(docket: &Docket) {
         import(&forge, &Strict),
         (Rule::LeafGroupExtension, Place::Leaf(0)),
     );
+}
+
+/// A group begins with its creator alone (§11).
+fn the_first_epoch(docket: &Docket) {
+    for suite in SUITES {
+        let begins = |members, epoch| {
+            let founding = Founding { epoch, members, ..eight(suite, Shape::Bare) };
+            import(&Forge::new(&founding).unwrap(), &Strict)
+        };
+        begins(1, 0).unwrap();
+        begins(2, 1).unwrap();
+        for members in [2, 3, 8] {
+            docket.refused("with others", begins(members, 0), (Rule::FirstEpoch, Place::Whole));
+        }
+        let mut second = Forge::new(&Founding { epoch: 0, members: 2, ..eight(suite, Shape::Bare) }).unwrap();
+        second.blank(At::leaf(0));
+        let info = second.group_info(&GroupInfoDraft::by(1)).unwrap();
+        let verdict = Group::import(&info, Some(&second.ratchet_tree()), &Strict, NOW);
+        docket.refused("at leaf 1", verdict, (Rule::FirstEpoch, Place::Whole));
+    }
 }

@@ -1,7 +1,7 @@
 //! A group that is forged and followed at once, and the verdicts that are asked for in it.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 
 use maypole_mls::{Delta, Group, Place, Policy, Refusal, Rule, Strict, UnixSeconds};
 use maypole_testkit::forge::{
@@ -14,11 +14,23 @@ pub(crate) const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 /// A type of proposal, extension or credential that nobody knows.
 pub(crate) const UNKNOWN: u16 = 0xf123;
 
-/// The rules that were found broken.
+/// A case with its name.
+pub(crate) type Case = (&'static str, fn(&Docket));
+
+/// The rules that were found broken, and by which cases.
 #[derive(Debug, Default)]
-pub(crate) struct Docket(RefCell<BTreeSet<Rule>>);
+pub(crate) struct Docket {
+    case: Cell<&'static str>,
+    broken: RefCell<BTreeMap<Rule, BTreeSet<&'static str>>>,
+}
 
 impl Docket {
+    /// Hears a case under its name.
+    pub(crate) fn hear(&self, (name, case): &Case) {
+        self.case.set(name);
+        case(self);
+    }
+
     /// Judges a verdict.
     #[track_caller]
     pub(crate) fn refused<T>(&self, what: &str, verdict: Result<T, Refusal>, expected: impl Into<Expected>) {
@@ -30,12 +42,12 @@ impl Docket {
                 assert!(same, "{what}: {refusal:?}, and should break {rule:?} at {place:?}");
             }
         }
-        self.0.borrow_mut().insert(rule);
+        self.broken.borrow_mut().entry(rule).or_default().insert(self.case.get());
     }
 
-    /// The rules that no case has broken.
-    pub(crate) fn missing(&self) -> Vec<Rule> {
-        Rule::ALL.iter().copied().filter(|rule| !self.0.borrow().contains(rule)).collect()
+    /// The rules that were broken, each with the cases that broke it.
+    pub(crate) fn broken(self) -> BTreeMap<Rule, BTreeSet<&'static str>> {
+        self.broken.into_inner()
     }
 }
 
@@ -52,6 +64,24 @@ impl From<(Rule, Place)> for Expected {
     fn from((rule, place): (Rule, Place)) -> Self {
         Self(rule, Some(place))
     }
+}
+
+/// Bytes of the right length that are no HPKE key of a suite, or one that nobody can encrypt to.
+pub(crate) fn keys_that_are_none(forge: &Forge) -> Vec<Vec<u8>> {
+    let key = forge.new_hpke_key().unwrap();
+    if key.len() == 32 {
+        // Numbers with which every agreement comes to nothing: 0, 1, and p with the highest bit, which does not count.
+        let (mut one, mut p) = (vec![0; 32], vec![0xff; 32]);
+        (one[0], p[0]) = (1, 0xed);
+        return vec![vec![0; 32], one, p];
+    }
+    let changed = |place: usize, value: u8| {
+        let mut key = key.clone();
+        key[place] = value;
+        key
+    };
+    // The marks of compressed and of hybrid points, of none, and a point beside the curve.
+    vec![changed(0, 2), changed(0, 3), changed(0, 6), changed(0, 0), changed(9, !key[9])]
 }
 
 /// Imports the group of a forge.

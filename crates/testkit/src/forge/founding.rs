@@ -33,7 +33,7 @@ pub struct Founding {
     pub shape: Shape,
     /// Where all keys and bytes follow from.
     pub seed: u64,
-    /// The epoch it is at.
+    /// The epoch it is at; at epoch 0 it has no past.
     pub epoch: u64,
     /// From and until when leaves are valid, here and in KeyPackages, in seconds of Unix time.
     pub lifetime: (u64, u64),
@@ -90,7 +90,7 @@ impl Forge {
             tree_hash: Vec::new(),
             keys: BTreeMap::new(),
             extensions: founding.extensions.clone(),
-            confirmed: dice.bytes(suite.hash_length()),
+            confirmed: if founding.epoch == 0 { Vec::new() } else { dice.bytes(suite.hash_length()) },
             interim: Vec::new(),
             confirmation_tag: dice.bytes(suite.hash_length()),
         };

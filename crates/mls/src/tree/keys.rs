@@ -15,11 +15,16 @@ use hashbrown::HashTable;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyTable {
     entries: HashTable<Entry>,
-    /// What `entries` was until it was full.
-    outgrown: HashTable<Entry>,
-    /// So many buckets of it, from the first on, are empty by now.
-    emptied: usize,
+    outgrown: Option<Box<Outgrown>>,
     seed: RandomState,
+}
+
+/// What a table was until it was full.
+#[derive(Clone, Debug)]
+struct Outgrown {
+    entries: HashTable<Entry>,
+    /// So many buckets, from the first on, are empty by now.
+    emptied: usize,
 }
 
 /// Buckets that are emptied with each key that comes: enough that a table is through before the next one is full.
@@ -44,30 +49,27 @@ impl KeyTable {
     }
 
     fn make_room(&mut self) {
-        if self.outgrown.is_empty() {
-            if self.entries.len() < self.entries.capacity() {
-                return;
-            }
+        if self.outgrown.is_none() && self.entries.len() == self.entries.capacity() {
             let larger = HashTable::with_capacity(self.entries.len() + self.entries.len() / 2);
-            self.outgrown = std::mem::replace(&mut self.entries, larger);
-            self.emptied = 0;
+            let entries = std::mem::replace(&mut self.entries, larger);
+            self.outgrown = Some(Box::new(Outgrown { entries, emptied: 0 }));
         }
+        let Some(mut outgrown) = self.outgrown.take() else { return };
         for _ in 0..EMPTIED_AT_ONCE {
-            if let Ok(found) = self.outgrown.get_bucket_entry(self.emptied) {
+            if let Ok(found) = outgrown.entries.get_bucket_entry(outgrown.emptied) {
                 let (entry, _) = found.remove();
                 self.insert_entry(entry);
             }
-            self.emptied += 1;
+            outgrown.emptied += 1;
         }
-        if self.outgrown.is_empty() {
-            self.outgrown = HashTable::new();
-        }
+        self.outgrown = Some(outgrown).filter(|outgrown| !outgrown.entries.is_empty());
     }
 
     /// Forgets that a key stands at a place.
     pub(crate) fn remove(&mut self, key: &[u8], place: u32) {
         let short = self.short(key);
-        for table in [&mut self.entries, &mut self.outgrown] {
+        let outgrown = self.outgrown.as_mut().map(|outgrown| &mut outgrown.entries);
+        for table in std::iter::once(&mut self.entries).chain(outgrown) {
             let found = table.find_entry(spread(short), |entry| entry.place == place && entry.short == short);
             if let Ok(found) = found {
                 found.remove();
@@ -80,7 +82,8 @@ impl KeyTable {
     pub(crate) fn find(&self, key: &[u8], stands_there: impl Fn(u32) -> bool) -> Option<u32> {
         let short = self.short(key);
         let is_it = |entry: &Entry| entry.short == short && stands_there(entry.place);
-        let mut tables = [&self.entries, &self.outgrown].into_iter();
+        let outgrown = self.outgrown.as_ref().map(|outgrown| &outgrown.entries);
+        let mut tables = std::iter::once(&self.entries).chain(outgrown);
         tables.find_map(|table| table.find(spread(short), is_it)).map(|entry| entry.place)
     }
 

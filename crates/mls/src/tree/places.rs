@@ -38,6 +38,8 @@ impl Places {
     /// Makes room for so many places, where that is less than a block.
     pub(super) fn reserve(&mut self, places: usize) {
         if self.blocks.is_empty() {
+            // Most groups are small, and have no second one.
+            self.blocks.reserve_exact(1);
             self.blocks.push(Block::default());
         }
         if let [only] = self.blocks.as_mut_slice() {

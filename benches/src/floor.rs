@@ -1,7 +1,8 @@
 //! What nobody can leave out who follows a group: for each commit, the signatures over exactly its bytes, and the hashes
 //! of exactly what it changes.
 //!
-//! - Signatures: the frame's and the path leaf's; with an Add, also the KeyPackage's and its leaf's.
+//! - Signatures: the frame's, by the committer's leaf or, from outside, by the leaf of the path, and the path leaf's; with an
+//!   Add, also the KeyPackage's and its leaf's.
 //! - Tree hashes (RFC 9420 §7.8) of all nodes whose hash differs after the commit. What is blank in a half that a tree
 //!   has just grown is left out: it depends on nothing and can be known beforehand.
 //! - Parent hashes (§7.9) of the path, and the two transcript hashes (§8.2).
@@ -64,7 +65,7 @@ impl Floor {
             .map_err(|unreadable| anyhow::anyhow!("{unreadable:?}"))?;
         let Content::Commit(content) = &message.content else { bail!("not a commit") };
         let mut floor = Self::default();
-        floor.take_signatures(before, &message, content)?;
+        floor.take_signatures(before, &message, commit.committer, content)?;
         floor.take_tree(before, after, commit.committer, content)?;
 
         let transcript = [before.interim_transcript_hash(), &[0, 1], message.confirmed].concat();
@@ -93,19 +94,23 @@ impl Floor {
         &mut self,
         before: &Forge,
         message: &PublicMessage<'_>,
+        committer: u32,
         commit: &WireCommit<'_>,
     ) -> Result<()> {
-        let Sender::Member(sender) = message.sender else { bail!("not by a member") };
-        let key = &before.leaf(sender)?.signature_key;
+        let leaf = commit.path.as_ref().context("no path")?.leaf;
+        let key = match message.sender {
+            Sender::Member(sender) => before.leaf(sender)?.signature_key.as_slice(),
+            Sender::NewMemberCommit => leaf.signature_key,
+            _ => bail!("nobody who commits"),
+        };
         let head: &[u8] = &[0, 1, 0, 1];
         let context = before.group_context();
         let parts = [head, message.framed, context.as_slice()];
         self.verified.push(Signed::of(key, "FramedContentTBS", &parts, message.signature));
 
-        let leaf = commit.path.as_ref().context("no path")?.leaf;
         let mut bound = Vec::new();
         bound.put_opaque(before.group_id());
-        bound.put_u32(sender);
+        bound.put_u32(committer);
         let parts = [leaf.signed, bound.as_slice()];
         self.verified.push(Signed::of(leaf.signature_key, "LeafNodeTBS", &parts, leaf.signature));
 

@@ -10,10 +10,12 @@ use maypole_mls::{Group, Strict, UnixSeconds};
 use maypole_testkit::wait::Stopwatch;
 
 use crate::{
+    figures::{Notebook, Of},
     followers::{Base, Taken, Which, follow},
-    numbers::{grouped, head, machine, median, micros, row, short},
+    numbers::{median, micros},
     options::Options,
-    scene::{Kind, Scene},
+    scene::Scene,
+    tables::Table,
 };
 
 /// What one follower took.
@@ -31,27 +33,22 @@ struct Round {
 }
 
 /// Prints the table, a row as soon as it is known.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    println!("{}; seed {}; {} trees\n", machine(), options.seed, if options.bare { "bare" } else { "warm" });
-    let mut cells = vec!["members".to_owned(), "commit".to_owned(), "floor µs".to_owned()];
-    cells.extend(options.with.iter().map(|which| format!("{} × floor", which.name())));
-    cells.extend([
-        "ours: verdict, effect µs".to_owned(),
-        "commit bytes".to_owned(),
-        "delta bytes".to_owned(),
-    ]);
-    println!("{}", head(&cells));
+pub(crate) fn run(options: &Options, notebook: &mut Notebook) -> Result<()> {
+    let table = Table::Following(options.with.clone());
+    println!("\n{} trees\n\n{}", options.tree(), table.head());
     for size in &options.sizes {
         for kind in &options.kinds {
             let scene = Scene::make(*kind, *size, options.bare, options.seed)
                 .with_context(|| format!("{} in {size}", kind.name()))?;
-            println!("{}", measure(options, *size, *kind, &scene)?);
+            let of = Of::new("following", options.tree(), *size, kind.name());
+            measure(options, &of, &scene, notebook)?;
+            println!("{}", table.row(notebook.figures(), &of));
         }
     }
     Ok(())
 }
 
-fn measure(options: &Options, size: u32, kind: Kind, scene: &Scene) -> Result<String> {
+fn measure(options: &Options, of: &Of, scene: &Scene, notebook: &mut Notebook) -> Result<()> {
     let start = |which: &Which| -> Result<Measured> {
         let base = which.base(&scene.start)?;
         Ok(Measured { which: *which, base, rounds: Vec::new(), spent: Duration::ZERO })
@@ -73,25 +70,23 @@ fn measure(options: &Options, size: u32, kind: Kind, scene: &Scene) -> Result<St
         }
     }
 
-    let commits = scene.steps.len();
-    let each = |value: f64| value / commits as f64;
-    let mut cells = vec![grouped(size as usize), kind.name().to_owned(), short(each(median(floors)?))];
-    for Measured { rounds, .. } in &everybody {
-        let ratio = |round: &Round| micros(round.taken.sum()) / micros(round.floor);
-        cells.push(short(median(rounds.iter().map(ratio).collect())?));
-    }
-    let ours = everybody.iter().find(|measured| measured.which == Which::Ours);
-    cells.push(match ours {
-        None => String::new(),
-        Some(Measured { rounds, .. }) => {
-            let verdict = median(rounds.iter().map(|round| micros(round.taken.verdict)).collect())?;
-            let effect = median(rounds.iter().map(|round| micros(round.taken.effect)).collect())?;
-            format!("{}, {}", short(each(verdict)), short(each(effect)))
+    let commits = scene.steps.len() as f64;
+    notebook.note(of, "floor", "us", median(floors)? / commits)?;
+    for Measured { which, rounds, .. } in &everybody {
+        let name = which.name();
+        let of_rounds = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+        let ratio = of_rounds(|round| micros(round.taken.sum()) / micros(round.floor))?;
+        notebook.note(of, name, "floors", ratio)?;
+        notebook.note(of, name, "us", of_rounds(|round| micros(round.taken.sum()))? / commits)?;
+        if *which == Which::Ours {
+            let verdict = of_rounds(|round| micros(round.taken.verdict))?;
+            let effect = of_rounds(|round| micros(round.taken.effect))?;
+            notebook.note(of, name, "verdict_us", verdict / commits)?;
+            notebook.note(of, name, "effect_us", effect / commits)?;
         }
-    });
-    cells.push(grouped(scene.bytes() / commits));
-    cells.push(grouped(delta_bytes(scene)? / commits));
-    Ok(row(cells))
+        notebook.note(of, name, "rounds", rounds.len() as f64)?;
+    }
+    note_bytes(of, scene, notebook)
 }
 
 /// The cryptography of a whole chain.
@@ -103,17 +98,22 @@ fn floor(scene: &Scene) -> Result<Duration> {
     Ok(watch.elapsed())
 }
 
-/// What a store writes for a whole chain.
-fn delta_bytes(scene: &Scene) -> Result<usize> {
+/// What a store writes for a commit, on average: the commit, the delta, and the next epoch's GroupInfo.
+fn note_bytes(of: &Of, scene: &Scene, notebook: &mut Notebook) -> Result<()> {
     let start = &scene.start;
     let now = UnixSeconds(start.now);
     let mut group = Group::import(&start.group_info, Some(&start.tree), &Strict, now)?;
-    let mut bytes = 0;
+    let (mut commit, mut written, mut group_info) = (0, 0, 0);
     for step in &scene.steps {
         let delta = group.validate(&step.message, &Strict, now)?;
-        bytes += delta.to_bytes().len();
+        commit += step.message.len();
+        written += delta.to_bytes().len();
+        group_info += step.group_info.len();
         group.apply(delta)?;
     }
-    ensure!(bytes > 0, "no commit, no bytes");
-    Ok(bytes)
+    ensure!(written > 0, "no commit, no bytes");
+    for (who, bytes) in [("commit", commit), ("delta", written), ("group-info", group_info)] {
+        notebook.note(of, who, "bytes", (bytes / scene.steps.len()) as f64)?;
+    }
+    Ok(())
 }

@@ -11,11 +11,13 @@ use maypole_mls::{
 use maypole_testkit::wait::Stopwatch;
 
 use crate::{
+    figures::{Notebook, Of},
     floor::Signed,
     followers::Which,
-    numbers::{grouped, head, machine, median, millis, row, short},
+    numbers::{median, millis},
     options::Options,
     scene::{Start, found},
+    tables::Table,
     tree::leaves,
 };
 
@@ -26,19 +28,19 @@ const OPENMLS_MEMBERS: u32 = 4_096;
 const LEAST_SHARE: usize = 32;
 
 /// Prints the table, a row as soon as it is known.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    println!("{}; seed {}\n", machine(), options.seed);
-    let mut cells = vec!["members".to_owned(), "signatures alone, all cores, ms".to_owned()];
-    cells.extend(options.with.iter().map(|which| format!("{}: ms, × signatures", which.name())));
-    println!("{}", head(&cells));
+pub(crate) fn run(options: &Options, notebook: &mut Notebook) -> Result<()> {
+    let table = Table::Import(options.with.clone());
+    println!("\n{}", table.head());
     for size in &options.sizes {
         let (forge, now) = found(*size, options.bare, options.seed)?;
-        println!("{}", measure(options, &Start::of(&forge, now)?)?);
+        let of = Of::new("import", options.tree(), *size, "");
+        measure(options, &of, &Start::of(&forge, now)?, notebook)?;
+        println!("{}", table.row(notebook.figures(), &of));
     }
     Ok(())
 }
 
-fn measure(options: &Options, start: &Start) -> Result<String> {
+fn measure(options: &Options, of: &Of, start: &Start, notebook: &mut Notebook) -> Result<()> {
     let signatures = signatures(start)?;
     let budget = Duration::from_secs_f64(options.budget_s);
     let mut floors = Vec::new();
@@ -58,22 +60,20 @@ fn measure(options: &Options, start: &Start) -> Result<String> {
             *spent += watch.elapsed();
         }
     }
-    let mut cells = vec![grouped(start.members as usize), short(median(floors)?)];
-    for (_, rounds, _) in everybody {
-        if rounds.is_empty() {
-            cells.push("–".to_owned());
-            continue;
-        }
+    notebook.note(of, "signatures", "ms", median(floors)?)?;
+    for (which, rounds, _) in everybody.into_iter().filter(|(_, rounds, _)| !rounds.is_empty()) {
         let time = median(rounds.iter().map(|(imported, _)| millis(*imported)).collect())?;
         let ratio = |(imported, floor): &(Duration, Duration)| millis(*imported) / millis(*floor);
         let ratio = median(rounds.iter().map(ratio).collect())?;
-        cells.push(format!("{}, {}", short(time), short(ratio)));
+        notebook.note(of, which.name(), "ms", time)?;
+        notebook.note(of, which.name(), "signatures", ratio)?;
+        notebook.note(of, which.name(), "rounds", rounds.len() as f64)?;
     }
-    Ok(row(cells))
+    Ok(())
 }
 
 /// The signatures of all leaves, and the GroupInfo's.
-fn signatures(start: &Start) -> Result<Vec<Signed>> {
+pub(crate) fn signatures(start: &Start) -> Result<Vec<Signed>> {
     let info = GroupInfo::from_bytes(&start.group_info)?;
     let mut signatures = Vec::new();
     for (index, bytes) in leaves(&start.tree)? {

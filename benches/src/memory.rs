@@ -13,34 +13,29 @@ use maypole_mls::{Group, Strict, UnixSeconds};
 use maypole_testkit::wait::Stopwatch;
 
 use crate::{
-    numbers::{grouped, head, machine, median, micros, millis, row, short},
+    figures::{Notebook, Of},
+    numbers::{median, micros, millis},
     options::Options,
     scene::{Kind, Scene},
+    tables::Table,
 };
 
 /// So many members are loaded at once, in groups of the size in question, that pages and their rounding do not show.
 const MEMBERS_AT_ONCE: usize = 262_144;
 
 /// Prints the table, a row as soon as it is known.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    println!("{}; seed {}\n", machine(), options.seed);
-    let cells = [
-        "members",
-        "memory per member, bytes",
-        "snapshot bytes",
-        "per member",
-        "restore ms",
-        "replay µs a delta",
-    ];
-    println!("{}", head(&cells.map(str::to_owned)));
+pub(crate) fn run(options: &Options, notebook: &mut Notebook) -> Result<()> {
+    println!("\n{}", Table::Memory.head());
     for size in &options.sizes {
-        println!("{}", measure(options, *size)?);
+        let of = Of::new("memory", options.tree(), *size, "");
+        measure(options, &of, notebook)?;
+        println!("{}", Table::Memory.row(notebook.figures(), &of));
     }
     Ok(())
 }
 
-fn measure(options: &Options, size: u32) -> Result<String> {
-    let scene = Scene::make(Kind::Update, size, options.bare, options.seed)?;
+fn measure(options: &Options, of: &Of, notebook: &mut Notebook) -> Result<()> {
+    let scene = Scene::make(Kind::Update, of.members, options.bare, options.seed)?;
     let now = UnixSeconds(scene.start.now);
     let start = &scene.start;
     let mut group = Group::import(&start.group_info, Some(&start.tree), &Strict, now)?;
@@ -51,9 +46,8 @@ fn measure(options: &Options, size: u32) -> Result<String> {
         deltas.push(delta.to_bytes());
         group.apply(delta)?;
     }
-    let members = size as usize;
 
-    let memory = weighed_elsewhere(&snapshot)? / members;
+    let weight = weighed_elsewhere(&snapshot)?;
     let mut restoring = Vec::new();
     let mut replaying = Vec::new();
     let all = Stopwatch::start();
@@ -70,14 +64,13 @@ fn measure(options: &Options, size: u32) -> Result<String> {
         replaying.push(micros(watch.elapsed()) / deltas.len() as f64);
         ensure!(copy.tree_hash() == group.tree_hash(), "a replay leads elsewhere");
     }
-    Ok(row([
-        grouped(members),
-        grouped(memory),
-        grouped(snapshot.len()),
-        grouped(snapshot.len() / members),
-        short(median(restoring)?),
-        short(median(replaying)?),
-    ]))
+    let figures = [
+        ("memory_bytes", weight as f64),
+        ("snapshot_bytes", snapshot.len() as f64),
+        ("restore_ms", median(restoring)?),
+        ("replay_us", median(replaying)?),
+    ];
+    figures.into_iter().try_for_each(|(what, value)| notebook.note(of, "ours", what, value))
 }
 
 /// Has the bytes weighed that a group takes in memory.

@@ -51,12 +51,3 @@ pub(crate) fn row(cells: impl IntoIterator<Item = String>) -> String {
 pub(crate) fn head(cells: &[String]) -> String {
     format!("{}\n{}", row(cells.iter().cloned()), row(cells.iter().map(|_| "---".to_owned())))
 }
-
-/// What this was measured on.
-pub(crate) fn machine() -> String {
-    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    let model = model.map_or("an unknown processor", |(_, model)| model.trim());
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    format!("{model}, {cores} cores, {} {}", std::env::consts::OS, std::env::consts::ARCH)
-}

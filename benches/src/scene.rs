@@ -21,17 +21,20 @@ pub(crate) enum Kind {
     Add,
     /// The same to a tree without a blank leaf, so that its width doubles.
     Grow,
+    /// A stranger comes in from outside, to a leaf that is there.
+    External,
+    /// A member comes in from outside again, with its old signature key, and takes its old leaf out.
+    Resync,
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Update, Self::Remove, Self::Add, Self::External, Self::Resync, Self::Grow];
+
     pub(crate) fn named(name: &str) -> Result<Self> {
-        Ok(match name {
-            "update" => Self::Update,
-            "remove" => Self::Remove,
-            "add" => Self::Add,
-            "grow" => Self::Grow,
-            _ => bail!("no kind of commit is called {name}"),
-        })
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        let Some(found) = found else { bail!("no kind of commit is called {name}") };
+        Ok(found)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -40,7 +43,14 @@ impl Kind {
             Self::Remove => "remove",
             Self::Add => "add",
             Self::Grow => "grow",
+            Self::External => "external",
+            Self::Resync => "resync",
         }
+    }
+
+    /// Whether its chain fills leaves that are blank at first.
+    fn fills(self) -> bool {
+        matches!(self, Self::Add | Self::External)
     }
 }
 
@@ -50,6 +60,8 @@ pub(crate) struct Step {
     pub(crate) message: Vec<u8>,
     pub(crate) tree_hash: Vec<u8>,
     pub(crate) confirmed_transcript_hash: Vec<u8>,
+    /// The GroupInfo of the epoch that it makes, without the tree.
+    pub(crate) group_info: Vec<u8>,
     pub(crate) floor: Floor,
 }
 
@@ -99,7 +111,7 @@ impl Scene {
             Kind::Grow => 1,
             _ => (members / 4).min(LONGEST_CHAIN),
         };
-        let at_first = if kind == Kind::Add { members - length } else { members };
+        let at_first = if kind.fills() { members - length } else { members };
         let (mut forge, now) = found(at_first, bare, seed)?;
         let start = Start::of(&forge, now)?;
         let mut steps = Vec::new();
@@ -111,6 +123,7 @@ impl Scene {
             steps.push(Step {
                 tree_hash: commit.tree_hash().to_vec(),
                 confirmed_transcript_hash: commit.confirmed_transcript_hash().to_vec(),
+                group_info: after.group_info(&GroupInfoDraft::by(commit.committer))?,
                 message: commit.message,
                 floor,
             });
@@ -118,14 +131,9 @@ impl Scene {
         }
         Ok(Self { start, steps })
     }
-
-    /// The bytes of all commits.
-    pub(crate) fn bytes(&self) -> usize {
-        self.steps.iter().map(|step| step.message.len()).sum()
-    }
 }
 
-/// The commit of a turn, by members from all over the tree, none of whom is removed.
+/// The commit of a turn, by members from all over the tree, none of whom is removed by another, or by strangers.
 fn draft(forge: &Forge, kind: Kind, members: u32, length: u32, turn: u32) -> Result<Draft> {
     Ok(match kind {
         Kind::Update => forge.draft_update(scattered(turn, members)),
@@ -134,6 +142,8 @@ fn draft(forge: &Forge, kind: Kind, members: u32, length: u32, turn: u32) -> Res
             let new = forge.key_package(&KeyPackageDraft::of(&format!("@new{turn}:b.org/D")))?;
             forge.draft_update(scattered(turn, members)).with(Proposal::Add(new))
         }
+        Kind::External => forge.draft_external(&format!("@new{turn}:b.org/D"), &[])?,
+        Kind::Resync => forge.draft_resync(scattered(turn, members))?,
     })
 }
 

@@ -213,7 +213,7 @@ impl<'t> Draft<'t> {
         let is_leaf = math::level(place) == 0;
         match self.touched.get(&place) {
             Some(Touched { settled: Some(settled), .. }) => return *settled,
-            None if (place as usize) < self.tree.nodes.len() && self.is_settled_in_tree(place) => {
+            None if self.tree.reaches(place) && self.is_settled_in_tree(place) => {
                 return (self.tree.hash(place), self.tree.resolution(place));
             }
             _ if is_leaf => {}

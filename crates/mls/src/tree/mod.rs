@@ -1,6 +1,6 @@
 //! The ratchet tree (RFC 9420 §4.1, §7), held so that a commit touches a path and nothing more.
 //!
-//! [`Tree`] keeps the nodes in the array order of RFC 9420 appendix C, and beside each its tree hash and the size of
+//! [`Tree`] keeps the nodes in the order of RFC 9420 appendix C, and beside each its tree hash and the size of
 //! its resolution; which leaves are occupied; where each key stands; and what members can do, counted. A [`Draft`] lays
 //! changes over a tree without touching it, and knows the hashes of the result; applying it cannot fail.
 
@@ -13,6 +13,7 @@ mod keys;
 mod math;
 mod nodes;
 mod parent_hash;
+mod places;
 mod store;
 #[cfg(test)]
 mod vectors;

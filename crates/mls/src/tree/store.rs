@@ -1,8 +1,9 @@
 //! The tree at rest.
 //!
-//! Arrays reach to twice the leaves that are in use, which may be beyond the tree's width: there they hold blank nodes with
-//! their hashes, made a few at a time as leaves are added ([`Tree::prepare`]). So the doubling of a tree hashes no more than any other Add, although the hashes of
-//! its new half are as many as its leaves: each depends on its leaf's index (RFC 9420 §7.8).
+//! Places reach to twice the leaves that are in use, which may be beyond the tree's width: there they hold blank nodes with
+//! their hashes, made a few at a time as leaves are added ([`Tree::prepare`]). So the doubling of a tree hashes no more
+//! than any other Add, although the hashes of its new half are as many as its leaves: each depends on its leaf's index
+//! (RFC 9420 §7.8). Nor does it move anything: see [`Places`].
 
 use super::{
     Census, Draft, Node,
@@ -10,6 +11,7 @@ use super::{
     keys::KeyTable,
     math,
     nodes::{encryption_key, leaf_at, leaf_hash, parent_node_hash, unmerged_count},
+    places::Places,
 };
 use crate::{
     suite::{Hash, Suite},
@@ -22,12 +24,10 @@ pub(crate) struct Tree {
     pub(super) suite: Suite,
     /// How many leaves wide it is, blank ones included: a power of two.
     pub(super) width: u32,
-    pub(super) nodes: Vec<Node>,
-    hashes: Vec<u8>,
-    resolutions: Vec<u32>,
+    places: Places,
     /// Leaves that hold a member.
     pub(super) occupied: Bits,
-    /// Leaves that do not, as far as the arrays reach.
+    /// Leaves that do not, as far as places reach.
     pub(super) blank: Bits,
     encryption_keys: KeyTable,
     signature_keys: KeyTable,
@@ -44,9 +44,7 @@ impl Tree {
         let mut tree = Self {
             suite,
             width: math::width_for(last_leaf),
-            nodes: Vec::new(),
-            hashes: Vec::new(),
-            resolutions: Vec::new(),
+            places: Places::new(suite),
             occupied: Bits::default(),
             blank: Bits::default(),
             encryption_keys: KeyTable::default(),
@@ -62,7 +60,7 @@ impl Tree {
         for level in 0..=tree.width.ilog2() {
             for place in ((1u32 << level) - 1..2 * tree.width - 1).step_by(2 << level) {
                 let (hash, resolution) = tree.settled(place);
-                tree.settle(place, &hash, resolution);
+                tree.places.settle(place, &hash, resolution);
             }
         }
         tree.prepare_to(last_leaf.saturating_add(1).saturating_mul(2));
@@ -92,7 +90,7 @@ impl Tree {
 
     /// A node's bytes, unless it is blank.
     pub(crate) fn node(&self, place: u32) -> Option<&[u8]> {
-        self.nodes.get(place as usize)?.as_deref()
+        self.places.node(place)?.as_deref()
     }
 
     /// A draft without changes.
@@ -125,21 +123,24 @@ impl Tree {
         &self.credentials
     }
 
-    /// How many leaves the arrays reach.
+    /// How many leaves there are places for.
     pub(super) fn prepared(&self) -> u32 {
-        u32::try_from(self.nodes.len().div_ceil(2)).unwrap_or(u32::MAX)
+        u32::try_from(self.places.len().div_ceil(2)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there is such a place, within the tree's width or beyond it.
+    pub(super) fn reaches(&self, place: u32) -> bool {
+        (place as usize) < self.places.len()
     }
 
     /// A node's tree hash.
     pub(super) fn hash(&self, place: u32) -> Hash {
-        let length = self.suite.hash_bytes();
-        let start = place as usize * length;
-        Hash::of(self.hashes.get(start..start + length).unwrap_or_default())
+        self.places.hash(place)
     }
 
     /// The size of a node's resolution (§4.1.1).
     pub(super) fn resolution(&self, place: u32) -> u32 {
-        self.resolutions.get(place as usize).copied().unwrap_or(0)
+        self.places.resolution(place)
     }
 
     /// Makes what a draft says so. The draft was made over this tree.
@@ -149,9 +150,9 @@ impl Tree {
         self.width = changes.width;
         for (place, node, hash, resolution) in changes.nodes {
             self.put(place, node);
-            self.settle(place, &hash, resolution);
+            self.places.settle(place, &hash, resolution);
         }
-        // An Add moves the last leaf by one at the most. Two leaves more for each keep the arrays at twice the leaves, so
+        // An Add moves the last leaf by one at the most. Two leaves more for each keep places at twice the leaves, so
         // that they are at twice the width when the tree is full and doubles.
         for _ in 0..changes.added.saturating_mul(2) {
             if self.prepared() < self.width.saturating_mul(2) {
@@ -162,12 +163,12 @@ impl Tree {
 
     /// Puts a node in its place and keeps the tables that speak of nodes.
     fn put(&mut self, place: u32, node: Node) {
-        let Some(slot) = self.nodes.get_mut(place as usize) else { return };
+        let Some(slot) = self.places.node_mut(place) else { return };
         if *slot == node {
             return;
         }
         let old = std::mem::replace(slot, node);
-        let new = self.nodes.get(place as usize).and_then(Option::as_deref);
+        let new = self.places.node(place).and_then(Option::as_deref);
         self.bytes = self.bytes + new.map_or(0, <[u8]>::len) - old.as_deref().map_or(0, <[u8]>::len);
         if let Some(old) = old.as_deref() {
             self.encryption_keys.remove(encryption_key(old), place);
@@ -198,17 +199,6 @@ impl Tree {
         }
     }
 
-    fn settle(&mut self, place: u32, hash: &Hash, resolution: u32) {
-        let length = self.suite.hash_bytes();
-        let start = place as usize * length;
-        if let Some(bytes) = self.hashes.get_mut(start..start + length) {
-            bytes.copy_from_slice(hash.as_ref());
-        }
-        if let Some(size) = self.resolutions.get_mut(place as usize) {
-            *size = resolution;
-        }
-    }
-
     /// A node's hash and the size of its resolution, by its children's.
     fn settled(&self, place: u32) -> (Hash, u32) {
         let node = self.node(place);
@@ -222,21 +212,18 @@ impl Tree {
     }
 
     fn prepare_to(&mut self, leaves: u32) {
-        self.nodes.reserve((2 * leaves as usize).saturating_sub(self.nodes.len()));
+        self.places.reserve((2 * leaves as usize).saturating_sub(1));
         while self.prepared() < leaves {
             self.prepare();
         }
     }
 
-    /// Lets the arrays reach one leaf further, and hashes the blank parents that are complete with it. Those within the
+    /// Lets places reach one leaf further, and hashes the blank parents that are complete with it. Those within the
     /// tree's width are hashed with the tree itself.
     fn prepare(&mut self) {
         let leaf = self.prepared();
-        let length = self.suite.hash_bytes();
         for _ in 0..if leaf == 0 { 1 } else { 2 } {
-            self.nodes.push(None);
-            self.hashes.resize(self.nodes.len() * length, 0);
-            self.resolutions.push(0);
+            self.places.push();
         }
         self.blank.insert(leaf);
         let mut place = math::place_of(leaf);
@@ -246,7 +233,7 @@ impl Tree {
                 return;
             }
             let (hash, resolution) = self.settled(place);
-            self.settle(place, &hash, resolution);
+            self.places.settle(place, &hash, resolution);
             place = math::parent(place);
         }
     }

@@ -14,7 +14,8 @@ use maypole_mls::{
     },
 };
 
-/// The type of SelfRemove, by which mls-rs does not know it.
+/// The proposals of draft-ietf-mls-extensions: AppDataUpdate and AppEphemeral, and SelfRemove.
+const APP_DATA: [u16; 2] = [8, 9];
 const SELF_REMOVE: u16 = 10;
 /// A type that nobody has.
 const UNKNOWN: [u8; 2] = [0xf0, 0x00];
@@ -43,15 +44,15 @@ pub(crate) enum Leniency {
     UnknownProposal,
     /// A chain of certificates is read as one `opaque<V>`, for somebody else to read (§5.3).
     CertificatesUnread,
-    /// SelfRemove, which has no content, is unknown and read as the same.
-    SelfRemoveAsUnknown,
+    /// So is a proposal of a draft. This crate reads it by the draft.
+    DraftProposalAsUnknown,
 }
 
 /// What another codec minds and this crate does not, when it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// SelfRemove is not known.
-    SelfRemove,
+    /// A proposal of a draft is not known, or not by this type.
+    DraftProposal,
     /// A leaf's index is bounded by 2^24, where RFC 9420 has a `uint32`. Beyond the tree nobody is found here.
     LeafIndex,
     /// An extension stands in a list twice (§13.4). That is a rule of its own here, judged behind reading.
@@ -76,6 +77,8 @@ pub(crate) struct Known {
     pub(crate) read: fn(&[u8]) -> codecs::Verdict,
     pub(crate) lenient: &'static [Leniency],
     pub(crate) severe: &'static [Severity],
+    /// Types of proposals of drafts that it does not know.
+    drafts: &'static [u16],
     /// Whether it reads an extension by itself, whole.
     reads_extension: fn(u16, &[u8]) -> bool,
 }
@@ -92,7 +95,8 @@ pub(crate) const OTHERS: [Known; 3] = [
             Leniency::ReservedContent,
             Leniency::ReservedUsage,
         ],
-        severe: &[Severity::SelfRemove, Severity::ExtensionData, Severity::Credential],
+        severe: &[Severity::DraftProposal, Severity::ExtensionData, Severity::Credential],
+        drafts: &[APP_DATA[0], APP_DATA[1], SELF_REMOVE],
         reads_extension: codecs::mls_spec_extension,
     },
     Known {
@@ -103,14 +107,17 @@ pub(crate) const OTHERS: [Known; 3] = [
             Leniency::PublicApplication,
             Leniency::UnknownProposal,
             Leniency::CertificatesUnread,
+            Leniency::DraftProposalAsUnknown,
         ],
         severe: &[
+            Severity::DraftProposal,
             Severity::Version,
             Severity::Suite,
             Severity::ExtensionPlace,
             Severity::ExtensionTwice,
             Severity::ExtensionData,
         ],
+        drafts: &APP_DATA,
         reads_extension: codecs::openmls_extension,
     },
     Known {
@@ -122,9 +129,10 @@ pub(crate) const OTHERS: [Known; 3] = [
             Leniency::PublicApplication,
             Leniency::UnknownProposal,
             Leniency::CertificatesUnread,
-            Leniency::SelfRemoveAsUnknown,
+            Leniency::DraftProposalAsUnknown,
         ],
-        severe: &[Severity::SelfRemove, Severity::LeafIndex, Severity::ExtensionTwice],
+        severe: &[Severity::DraftProposal, Severity::LeafIndex, Severity::ExtensionTwice],
+        drafts: &[APP_DATA[0], APP_DATA[1], SELF_REMOVE],
         // Its lists keep bytes.
         reads_extension: |_, _| true,
     },
@@ -146,7 +154,7 @@ pub(crate) fn repairs(bytes: &[u8], known: &Known) -> Option<Vec<Leniency>> {
         let mut repaired = known
             .lenient
             .iter()
-            .filter_map(|leniency| Some((*leniency, leniency.repair(&bytes, &declared)?)));
+            .filter_map(|leniency| Some((*leniency, leniency.repair(&bytes, known, &declared)?)));
         let (leniency, better) = repaired.next()?;
         used.push(leniency);
         bytes = better;
@@ -156,7 +164,7 @@ pub(crate) fn repairs(bytes: &[u8], known: &Known) -> Option<Vec<Leniency>> {
 
 impl Leniency {
     /// The message without this fault, if it is in it.
-    fn repair(self, bytes: &[u8], declared: &dyn Fn(u16) -> Option<Body>) -> Option<Vec<u8>> {
+    fn repair(self, bytes: &[u8], known: &Known, declared: &dyn Fn(u16) -> Option<Body>) -> Option<Vec<u8>> {
         match self {
             Self::Version if !bytes.starts_with(&[0, 1]) => Some([&[0, 1], bytes.get(2..)?].concat()),
             Self::ContextVersion if bytes.get(2..4)? == [0, 4] && bytes.get(4..6)? != [0, 1] => {
@@ -184,7 +192,9 @@ impl Leniency {
                 let in_chain = ["certificate", "length"].iter().any(|word| broken.problem.contains(word));
                 in_chain.then(|| further(bytes, X509.to_be_bytes(), BASIC.to_be_bytes(), declared))?
             }
-            Self::SelfRemoveAsUnknown => further(bytes, SELF_REMOVE.to_be_bytes(), UNKNOWN, declared),
+            Self::DraftProposalAsUnknown => {
+                known.drafts.iter().find_map(|kind| further(bytes, kind.to_be_bytes(), UNKNOWN, declared))
+            }
             Self::Version
             | Self::ContextVersion
             | Self::PublicApplication
@@ -243,7 +253,7 @@ struct Parts<'a> {
     indices: Vec<u32>,
     versions: Vec<u16>,
     suites: Vec<u16>,
-    self_remove: bool,
+    proposals: Vec<u16>,
 }
 
 impl<'a> Parts<'a> {
@@ -285,6 +295,7 @@ impl<'a> Parts<'a> {
     }
 
     fn add_proposal(&mut self, proposal: &Proposal<'a>) {
+        self.proposals.push(proposal.kind());
         match proposal {
             Proposal::Add(key_package) => self.add_key_package(key_package),
             Proposal::Update(leaf) => self.add_leaf(leaf),
@@ -295,8 +306,8 @@ impl<'a> Parts<'a> {
                 self.extensions.push((reinit.extensions, OF_CONTEXT));
             }
             Proposal::GroupContextExtensions(extensions) => self.extensions.push((*extensions, OF_CONTEXT)),
-            Proposal::SelfRemove => self.self_remove = true,
             Proposal::PreSharedKey(_)
+            | Proposal::SelfRemove
             | Proposal::ExternalInit(_)
             | Proposal::AppDataUpdate(_)
             | Proposal::AppEphemeral(_)
@@ -318,7 +329,7 @@ impl<'a> Parts<'a> {
 
     fn have(&self, severity: Severity, known: &Known) -> bool {
         match severity {
-            Severity::SelfRemove => self.self_remove,
+            Severity::DraftProposal => self.proposals.iter().any(|kind| known.drafts.contains(kind)),
             Severity::LeafIndex => self.indices.iter().any(|index| *index >= 1 << 24),
             Severity::ExtensionTwice => self.extensions.iter().any(|(list, _)| list.twice().is_some()),
             Severity::ExtensionData => self.extensions.iter().any(|(list, _)| {

@@ -95,6 +95,12 @@ impl Tree {
         self.nodes.get(place as usize)?.as_deref()
     }
 
+    /// Parents that are not blank, in order, with their bytes.
+    pub(super) fn parents(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let nodes = (0..).zip(&self.nodes).skip(1).step_by(2);
+        nodes.filter_map(|(place, node)| Some((place, node.as_deref()?)))
+    }
+
     /// A draft without changes.
     pub(crate) fn draft(&self) -> Draft<'_> {
         Draft::over(self)

@@ -25,6 +25,7 @@ macro_rules! cases {
     };
 }
 
+mod abilities;
 mod bytes;
 mod external_commits;
 mod facts;
@@ -37,6 +38,7 @@ mod messages;
 mod paths;
 mod policy;
 mod proposals;
+mod removes;
 mod trees;
 mod trial;
 mod welcomes;
@@ -57,6 +59,8 @@ fn every_rule_has_a_message_that_breaks_it() {
         trees::ALL,
         group_infos::ALL,
         welcomes::ALL,
+        abilities::ALL,
+        removes::ALL,
         facts::ALL,
         policy::ALL,
     ];

@@ -262,6 +262,7 @@ fn breathing(history: &mut History) {
     history.cut(0, 1);
     assert_eq!(history.forge.width(), 1);
     history.update(0);
+    history.add(0, 1, false);
     history.join();
     history.add(1, 2, true);
     // Cut and grown in one commit, over what was just cut off.

@@ -94,12 +94,9 @@ impl Suite {
         }
     }
 
-    /// The bytes of a public signature key.
+    /// The bytes of a public signature key: in each suite as many as those of an HPKE key.
     pub const fn signature_key_bytes(self) -> usize {
-        match self {
-            Self::X25519Aes128 | Self::X25519ChaCha20 => 32,
-            _ => self.hpke_key_bytes(),
-        }
+        self.hpke_key_bytes()
     }
 
     /// The bytes of an encrypted path secret (§7.6).

@@ -58,7 +58,7 @@ impl Group {
         let mut fresh = Fresh::default();
         self.check_new_leaves(&draft, &list, &mut fresh, &demands)?;
         let coming = list.adds.len() + usize::from(joins);
-        if draft.members() + coming > demands.policy.bounds().members as usize {
+        if draft.staying() + coming > demands.policy.bounds().members as usize {
             return Err(Rule::TooManyMembers.whole());
         }
         let added: Vec<u32> = changes.adds.iter().map(|node| draft.add(node.clone())).collect();

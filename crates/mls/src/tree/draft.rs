@@ -64,9 +64,9 @@ impl<'t> Draft<'t> {
         }
     }
 
-    /// How many members there are.
-    pub(crate) fn members(&self) -> usize {
-        (self.tree.members() as usize + self.filled.len()).saturating_sub(self.freed.len())
+    /// How many members stay, before anybody comes.
+    pub(crate) fn staying(&self) -> usize {
+        (self.tree.members() as usize).saturating_sub(self.freed.len())
     }
 
     /// Replaces a leaf by an Update (§12.1.2).
@@ -213,7 +213,7 @@ impl<'t> Draft<'t> {
         let is_leaf = math::level(place) == 0;
         match self.touched.get(&place) {
             Some(Touched { settled: Some(settled), .. }) => return *settled,
-            None if self.tree.reaches(place) && self.is_settled_in_tree(place) => {
+            None if self.is_settled_in_tree(place) => {
                 return (self.tree.hash(place), self.tree.resolution(place));
             }
             _ if is_leaf => {}

@@ -74,23 +74,19 @@ impl Tree {
 
     /// Judges parents, without a signature.
     pub(crate) fn check_parents(&self) -> Result<(), ImportError> {
-        for place in 0..2 * self.width - 1 {
-            let Some(node) = self.node(place) else { continue };
-            if math::level(place) > 0 {
-                if !self.suite.is_hpke_key(encryption_key(node)) {
-                    return Err(ImportError::BadKey(place));
-                }
-                self.check_unmerged(place, node)?;
+        for (place, node) in self.parents() {
+            if !self.suite.is_hpke_key(encryption_key(node)) {
+                return Err(ImportError::BadKey(place));
             }
+            self.check_unmerged(place, node)?;
         }
         self.unchained_parent().map_or(Ok(()), |place| Err(ImportError::ParentHash(place)))
     }
 
     fn one_sided_parent(&self) -> Option<u32> {
-        (1..2 * self.width - 1).step_by(2).find(|place| {
-            let empty = |child| self.resolution(child) == 0;
-            self.node(*place).is_some() && (empty(math::left(*place)) || empty(math::right(*place)))
-        })
+        let empty = |child| self.resolution(child) == 0;
+        let mut parents = self.parents().map(|(place, _)| place);
+        parents.find(|place| empty(math::left(*place)) || empty(math::right(*place)))
     }
 
     fn check_unmerged(&self, place: u32, node: &[u8]) -> Result<(), ImportError> {

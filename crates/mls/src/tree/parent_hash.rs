@@ -12,18 +12,15 @@ use crate::{suite::Hash, wire::LeafSource};
 impl Tree {
     /// A parent that is not parent-hash valid with respect to exactly one node below it.
     pub(super) fn unchained_parent(&self) -> Option<u32> {
-        let parents = (1..2 * self.width - 1).step_by(2).filter(|place| self.node(*place).is_some());
-        parents.into_iter().find(|place| {
+        let unchained = |(place, parent): &(u32, &[u8])| {
             let (left, right) = (math::left(*place), math::right(*place));
-            usize::from(self.is_chained(*place, left, right))
-                + usize::from(self.is_chained(*place, right, left))
-                != 1
-        })
+            self.is_chained(parent, left, right) == self.is_chained(parent, right, left)
+        };
+        self.parents().find(unchained).map(|(place, _)| place)
     }
 
     /// Whether some node in the resolution of a child has the parent's hash, with the other child as its sibling.
-    fn is_chained(&self, place: u32, child: u32, sibling: u32) -> bool {
-        let Some(parent) = self.node(place) else { return false };
+    fn is_chained(&self, parent: &[u8], child: u32, sibling: u32) -> bool {
         let (key, above, _) = parent_fields(parent);
         let Some(below) = self.only_merged_node(parent, child) else { return false };
         let Some(claimed) = self.claimed_parent_hash(below) else { return false };
@@ -58,7 +55,7 @@ impl Tree {
                         found.extend(unmerged(node).map(math::place_of));
                     }
                 }
-                None if math::level(place) > 0 && self.resolution(place) > 0 => {
+                None if self.resolution(place) > 0 => {
                     open.extend([math::right(place), math::left(place)]);
                 }
                 None => {}

@@ -93,6 +93,12 @@ impl Tree {
         self.places.node(place)?.as_deref()
     }
 
+    /// Parents that are not blank, in order, with their bytes.
+    pub(super) fn parents(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let places = (1..2 * self.width - 1).step_by(2);
+        places.filter_map(|place| Some((place, self.node(place)?)))
+    }
+
     /// A draft without changes.
     pub(crate) fn draft(&self) -> Draft<'_> {
         Draft::over(self)
@@ -126,11 +132,6 @@ impl Tree {
     /// How many leaves there are places for.
     pub(super) fn prepared(&self) -> u32 {
         u32::try_from(self.places.len().div_ceil(2)).unwrap_or(u32::MAX)
-    }
-
-    /// Whether there is such a place, within the tree's width or beyond it.
-    pub(super) fn reaches(&self, place: u32) -> bool {
-        (place as usize) < self.places.len()
     }
 
     /// A node's tree hash.

@@ -1,11 +1,13 @@
 //! GroupInfos: those that a group is imported by, and those that are checked against a group (RFC 9420 §12.4.3).
 
 use maypole_mls::{Group, Place, Refusal, Rule, Strict, writer::Write as _};
-use maypole_testkit::forge::{Extension, Forge, GroupInfoDraft, Proposal, Seal, Sender};
+use maypole_testkit::forge::{
+    Extension, Forge, GroupInfoDraft, KeyPackageDraft, LeafDraft, Proposal, Seal, Sender,
+};
 
 use crate::trial::{Docket, NOW, Trial, UNKNOWN, keys_that_are_none, worlds};
 
-cases![imported, checked, checked_beforehand, forms];
+cases![imported, checked, checked_beforehand, signers_of_a_new_epoch, forms];
 
 type Lie = (&'static str, GroupInfoDraft, Option<Rule>, Option<Rule>);
 
@@ -200,6 +202,45 @@ fn checked_beforehand(docket: &Docket) {
         }
         let no_epoch = before.check_group_info_after(&proposed, &info(&GroupInfoDraft::by(3)));
         docket.refused("a proposal makes no epoch", no_epoch, Rule::NotHandshake);
+    }
+}
+
+/// A GroupInfo is signed with the key that its signer has after the commit, whoever else gets another by it.
+fn signers_of_a_new_epoch(docket: &Docket) {
+    for mut trial in worlds(docket) {
+        let renewed = |trial: &Trial<'_>| LeafDraft {
+            key: Some(trial.forge.new_key().unwrap()),
+            ..LeafDraft::default()
+        };
+        let update = trial.forge.update_of(1, &renewed(&trial)).unwrap();
+        let update = trial.propose(Sender::Member(1), update);
+        let forge = &trial.forge;
+        let package = forge.key_package(&KeyPackageDraft::of("@one:a.org/D")).unwrap();
+        let drafts = [
+            forge.draft_references(3, &[&update]).with_leaf(renewed(&trial)),
+            forge.draft_external("@new:a.org/D", &[]).unwrap(),
+            forge.draft_resync(3).unwrap().with_leaf(LeafDraft {
+                credential: Some(forge.leaf(3).unwrap().credential.clone()),
+                ..renewed(&trial)
+            }),
+            forge.draft_add(3, &[package]),
+        ];
+        for draft in drafts {
+            let commit = forge.commit(&draft).unwrap();
+            let delta = trial.takes("a commit", &commit.message);
+            let mut after = forge.clone();
+            after.play(&commit).unwrap();
+            let check = |key| {
+                let draft = GroupInfoDraft { key, ..GroupInfoDraft::by(commit.committer) };
+                trial.group.check_group_info_after(&delta, &after.group_info(&draft).unwrap())
+            };
+            check(None).unwrap();
+            let others = [forge.new_key().unwrap(), after.key_of(1).unwrap().clone()];
+            let old = forge.key_of(commit.committer).ok().filter(|_| draft.path.is_some());
+            for key in others.into_iter().chain(old.cloned()) {
+                docket.refused("another key", check(Some(key)), Rule::GroupInfoSignature);
+            }
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 //! leaves. After each step the group has the forge's hashes and tree, and so has one that is restored from bytes or made
 //! again from deltas.
 
-use maypole_mls::{Delta, Group, Strict};
+use std::collections::{BTreeMap, BTreeSet};
+
+use maypole_mls::{Committed, Delta, Group, Strict, reader::Reader};
 use maypole_testkit::forge::{
-    Draft, Extension, Forge, Founding, KeyPackage, KeyPackageDraft, LeafDraft, PathDraft, Proposal,
-    ProposalMessage, SELF_REMOVE, Sender, Shape, Suite,
+    Credential, Draft, Extension, Forge, Founding, KeyPackage, KeyPackageDraft, LeafDraft, PathDraft,
+    Proposal, ProposalMessage, SELF_REMOVE, Sender, Shape, Suite,
 };
 
 use crate::trial::{NOW, import};
@@ -50,6 +52,10 @@ impl History {
             let forged: Vec<u32> = forge.members().map(|(leaf, _)| leaf).collect();
             assert_eq!(members, forged, "{name}: {what}");
             assert_eq!(group.member_count() as usize, forged.len(), "{name}: {what}");
+            let names = group.members().map(|member| member.identity().map(<[u8]>::to_vec));
+            let forged = forge.members().map(|(_, leaf)| identity(&leaf.credential));
+            assert!(names.eq(forged), "{name}: {what}: other identities");
+            assert_eq!(group.tree_bytes(), bytes_of_nodes(forge), "{name}: {what}");
         }
         assert!(self.group.snapshot() == self.replayed.snapshot(), "{name}: {what}: replayed");
         assert!(self.group.snapshot() == self.restored.snapshot(), "{name}: {what}: restored");
@@ -89,10 +95,17 @@ impl History {
     #[track_caller]
     fn play(&mut self, what: &str, draft: &Draft) {
         let commit = self.forge.commit(draft).unwrap();
+        let before = leaves(&self.group);
         let delta = self.hear(what, &commit.message);
         self.forge.play(&commit).unwrap();
         self.agrees(what);
         let committed = delta.committed().unwrap();
+        assert_eq!(
+            moved(committed),
+            moves(&before, &leaves(&self.group), committed),
+            "{}: {what}",
+            self.name
+        );
         assert_eq!(committed.committer, commit.committer, "{}: {what}", self.name);
         let joined: Vec<u32> = committed.joined.iter().map(|joined| joined.leaf).collect();
         let joiner = committed.external.then_some(commit.committer);
@@ -134,6 +147,53 @@ impl History {
     fn update(&mut self, leaf: u32) {
         self.play("an update", &self.forge.draft_update(leaf));
     }
+}
+
+/// The leaves of a group as they are written.
+fn leaves(group: &Group) -> BTreeMap<u32, Vec<u8>> {
+    group.members().map(|member| (member.leaf, member.node.raw.to_vec())).collect()
+}
+
+/// Who has come, gone and changed: leaves with what was there before and what is there now.
+type Moved = BTreeSet<(u32, Option<Vec<u8>>, Option<Vec<u8>>)>;
+
+/// The same as a verdict says it.
+fn moved(committed: &Committed) -> Moved {
+    let joined = committed.joined.iter().map(|joined| (joined.leaf, None, Some(joined.node.to_vec())));
+    let left = committed.left.iter().map(|left| (left.leaf, Some(left.node.to_vec()), None));
+    let replaced = committed.replaced.iter();
+    let replaced = replaced.map(|one| (one.leaf, Some(one.before.to_vec()), Some(one.after.to_vec())));
+    joined.chain(left).chain(replaced).collect()
+}
+
+/// The same by comparing leaves. Whoever joins at a leaf did not replace who was there before.
+fn moves(before: &BTreeMap<u32, Vec<u8>>, after: &BTreeMap<u32, Vec<u8>>, committed: &Committed) -> Moved {
+    let joins = |leaf: &u32| committed.joined.iter().any(|joined| joined.leaf == *leaf);
+    let changed = before.keys().chain(after.keys()).filter(|leaf| before.get(leaf) != after.get(leaf));
+    let apart = |leaf: &u32| {
+        let (old, new) = (before.get(leaf).cloned(), after.get(leaf).cloned());
+        match joins(leaf) {
+            true => vec![(*leaf, old, None), (*leaf, None, new)],
+            false => vec![(*leaf, old, new)],
+        }
+    };
+    changed.flat_map(apart).filter(|(_, old, new)| old.is_some() || new.is_some()).collect()
+}
+
+/// What an identity is to the group: that of a basic credential.
+fn identity(credential: &Credential) -> Option<Vec<u8>> {
+    match credential {
+        Credential::Basic(identity) => Some(identity.clone()),
+        _ => None,
+    }
+}
+
+/// How many bytes the nodes of a tree have: a byte more for each node says that it is there, one more its kind.
+fn bytes_of_nodes(forge: &Forge) -> usize {
+    let tree = forge.ratchet_tree();
+    let last = forge.members().last().map_or(0, |(leaf, _)| leaf) as usize;
+    let filled = forge.members().count() + forge.parents().count();
+    Reader::new(&tree).opaque("tree").unwrap().len() - (2 * last + 1) - filled
 }
 
 fn everything(history: &mut History) {
@@ -202,6 +262,7 @@ fn breathing(history: &mut History) {
     history.cut(0, 1);
     assert_eq!(history.forge.width(), 1);
     history.update(0);
+    history.add(0, 1, false);
     history.join();
     history.add(1, 2, true);
     // Cut and grown in one commit, over what was just cut off.

@@ -1,13 +1,13 @@
 //! KeyPackages (RFC 9420 §10.1): added by value, by reference from each kind of sender, and handed out by a directory.
 
-use maypole_mls::{Lifetimes, Place, Policy, Rule, Strict, UnixSeconds, check_key_package};
+use maypole_mls::{Bounds, Lifetimes, Place, Policy, Rule, Strict, UnixSeconds, check_key_package};
 use maypole_testkit::forge::{
     Capabilities, Extension, Forge, KeyPackage, KeyPackageDraft, LeafDraft, Proposal, Seal, Sender, Source,
 };
 
 use crate::trial::{Docket, NOW, Trial, UNKNOWN, eight, import, keys_that_are_none, worlds};
 
-cases![each_lie_by_each_way, what_a_directory_sees, lifetimes, lifetimes_at_import];
+cases![each_lie_by_each_way, what_a_directory_sees, long_key_packages, lifetimes, lifetimes_at_import];
 
 type Lie = (&'static str, KeyPackageDraft, Rule);
 
@@ -123,6 +123,23 @@ fn what_a_directory_sees(docket: &Docket) {
         }
         let longer = [&package.message()[..], &[0]].concat();
         docket.refused("a byte too many", check_key_package(&longer, &Strict, NOW), Rule::Malformed);
+    }
+}
+
+struct Packages(usize);
+
+impl Policy for Packages {
+    fn bounds(&self) -> Bounds {
+        Bounds { proposal_bytes: self.0, ..Strict.bounds() }
+    }
+}
+
+fn long_key_packages(docket: &Docket) {
+    for trial in worlds(docket) {
+        let bytes = trial.forge.key_package(&draft()).unwrap().bytes;
+        let check = |length| check_key_package(&bytes, &Packages(length), NOW);
+        check(bytes.len()).unwrap();
+        docket.refused("a byte too many", check(bytes.len() - 1), (Rule::TooLarge, Place::Whole));
     }
 }
 

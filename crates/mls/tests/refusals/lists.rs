@@ -20,6 +20,7 @@ cases![
     an_external_init_inside,
     a_self_remove_by_value,
     what_must_be_committed,
+    an_update_that_must_be_committed,
     many_members,
     many_proposals,
 ];
@@ -314,6 +315,20 @@ fn what_must_be_committed(docket: &Docket) {
         strict.takes_commit("a join with", &join.referring_to(&leaving));
         trial.takes_commit("a join", &trial.forge.draft_external("@new:a.org/D", &[]).unwrap());
         trial.judged_by(&Strict).takes_commit("by default", &trial.forge.draft_update(0));
+    }
+}
+
+/// An Update is done with when its leaf goes, and its own sender cannot commit it.
+fn an_update_that_must_be_committed(docket: &Docket) {
+    for trial in worlds(docket) {
+        let mut trial = trial.judged_by(&InsistsOnAll);
+        let update = trial.forge.update_of(3, &LeafDraft::default()).unwrap();
+        let update = trial.propose(Sender::Member(3), update);
+        trial.takes_commit("by reference", &trial.forge.draft_references(0, &[&update]));
+        trial.takes_commit("the leaf goes", &trial.forge.draft_remove(0, &[3]));
+        trial.takes_commit("by its sender", &trial.forge.draft_update(3));
+        trial.refuses_commit("left out", &trial.forge.draft_update(0), (Rule::MustCommit, Place::Whole));
+        trial.refuses_commit("another goes", &trial.forge.draft_remove(0, &[4]), Rule::MustCommit);
     }
 }
 

@@ -26,6 +26,7 @@ macro_rules! cases {
     };
 }
 
+mod abilities;
 mod app_data;
 mod bytes;
 mod external_commits;
@@ -40,6 +41,7 @@ mod messages;
 mod paths;
 mod policy;
 mod proposals;
+mod removes;
 mod tables;
 mod trees;
 mod trial;

@@ -163,8 +163,11 @@ fn blank_senders(docket: &Docket) {
             draft.path = None;
             trial.refuses_commit("a commit", &draft, expected);
             let framing = Framing { signer: Some(key.clone()), ..Framing::by(Sender::Member(leaf)) };
-            let draft = ProposalDraft { framing, proposal: Proposal::Remove(2) };
+            let mut draft = ProposalDraft { framing, proposal: Proposal::Remove(2) };
             trial.refuses_draft("a proposal", &draft, expected);
+            // That nobody is there is found before anything that it wrote is looked at.
+            draft.framing.membership_tag = Tag::Bytes(vec![1; 5]);
+            trial.refuses_draft("a proposal with no tag", &draft, expected);
         }
     }
 }

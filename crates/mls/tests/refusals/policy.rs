@@ -157,6 +157,13 @@ fn bytes_of_a_tree(docket: &Docket) {
         let policy = Bytes(tree + 1_000);
         let judged = trial.judged_by(&policy);
         judged.takes_commit("one", &add);
+        let mut after = trial.group.clone();
+        let message = trial.forge.commit(&add).unwrap().message;
+        after.apply(trial.takes("one", &message)).unwrap();
+        let (enough, short) = (Bytes(after.tree_bytes()), Bytes(after.tree_bytes() - 1));
+        trial.judged_by(&enough).takes_commit("just so", &add);
+        let expected = (Rule::TooManyMembers, Place::Whole);
+        trial.judged_by(&short).refuses("a byte too many", &message, expected);
         let many: Vec<_> = (0..20).map(|number| package(&format!("@new{number}:a.org/D"))).collect();
         let many = trial.forge.draft_add(0, &many);
         judged.refuses_commit("twenty", &many, (Rule::TooManyMembers, Place::Whole));
@@ -164,28 +171,42 @@ fn bytes_of_a_tree(docket: &Docket) {
     }
 }
 
-/// Little of everything that is kept for others.
-struct Little;
+/// Bounds of what is kept for others.
+struct Little(Bounds);
 
 impl Policy for Little {
     fn bounds(&self) -> Bounds {
-        Bounds { proposal_bytes: 2_000, pending_bytes: 3_000, extensions_bytes: 500, ..Strict.bounds() }
+        self.0
     }
 }
 
 fn bytes_of_what_waits(docket: &Docket) {
     for trial in worlds(docket) {
-        let mut little = trial.judged_by(&Little);
         let long = |leaf: u32, length: usize| {
             let mut framing = maypole_testkit::forge::Framing::by(Sender::Member(leaf));
             framing.authenticated_data = vec![7; length];
-            ProposalDraft { framing, proposal: Proposal::Remove(1) }
+            trial.forge.proposal(&ProposalDraft { framing, proposal: Proposal::Remove(1) }).unwrap().message
         };
-        little.refuses_draft("one that is too long", &long(2, 2_000), (Rule::TooLarge, Place::Whole));
-        let first = trial.forge.proposal(&long(2, 1_500)).unwrap();
-        little.group.apply(little.takes("a long one", &first.message)).unwrap();
-        little.refuses_draft("another", &long(3, 1_500), (Rule::TooManyPending, Place::Whole));
-        trial.takes("by default", &trial.forge.proposal(&long(3, 100_000)).unwrap().message);
+        let (first, second) = (long(2, 1_500), long(3, 1_000));
+        let mut both = trial.clone();
+        for message in [&first, &second] {
+            both.group.apply(both.takes("by default", message)).unwrap();
+        }
+        let [one, other] = both.group.pending() else { panic!("two wait") };
+        let (one, other) = (one.authenticated().len(), other.authenticated().len());
+        let with = |proposal_bytes, pending_bytes| {
+            Little(Bounds { proposal_bytes, pending_bytes, ..Strict.bounds() })
+        };
+        let (enough, short) = (with(one, one + other), with(one - 1, one + other));
+        trial.judged_by(&short).refuses("a byte too many", &first, (Rule::TooLarge, Place::Whole));
+        let mut waiting = trial.judged_by(&enough);
+        waiting.group.apply(waiting.takes("a long one", &first)).unwrap();
+        waiting.takes("another, just so", &second);
+        let short = with(one, one + other - 1);
+        let full = (Rule::TooManyPending, Place::Whole);
+        waiting.judged_by(&short).refuses("another, a byte too many", &second, full);
+        trial.judged_by(&short).takes("the other alone", &second);
+        trial.takes("by default", &long(3, 100_000));
     }
 }
 
@@ -197,7 +218,12 @@ fn bytes_of_extensions(docket: &Docket) {
         extensions.push(Extension::external_senders(&(0..20).map(sender).collect::<Vec<_>>()));
         let many = trial.forge.draft_extensions(0, &extensions);
         trial.takes_commit("by default", &many);
-        trial.judged_by(&Little).refuses_commit("many senders", &many, Rule::TooLarge);
+        let mut after = trial.clone();
+        after.play("many senders", &many);
+        let bytes = after.group.extensions().raw.len();
+        let with = |extensions_bytes| Little(Bounds { extensions_bytes, ..Strict.bounds() });
+        trial.judged_by(&with(bytes)).takes_commit("just so", &many);
+        trial.judged_by(&with(bytes - 1)).refuses_commit("a byte too many", &many, Rule::TooLarge);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use maypole_mls::{Bounds, Group, Place, Policy, Rule, Strict, writer::Write as _};
 use maypole_testkit::forge::{
-    At, Forge, Founding, GroupInfoDraft, KeyPackageDraft, LeafDraft, ParentDraft, Shape, Suite,
+    At, Capabilities, Credential, Draft, Forge, Founding, GroupInfoDraft, KeyPackageDraft, LeafDraft,
+    ParentDraft, Shape, Suite,
 };
 
 use crate::trial::{Docket, NOW, UNKNOWN, eight, import, keys_that_are_none};
@@ -13,6 +14,9 @@ cases![
     nodes_that_are_none,
     one_sided_parents,
     unmerged_leaves,
+    unmerged_neighbours,
+    unmerged_leaves_beside_a_path,
+    unknown_credentials,
     parent_hashes,
     keys_of_parents,
     keys_twice,
@@ -42,6 +46,20 @@ fn with_unmerged(suite: Suite) -> Forge {
     let draft = forge.draft_add(0, &[package]);
     play(&mut forge, draft);
     import(&forge, &Strict).unwrap();
+    forge
+}
+
+/// A group of eight of which two neighbours, the first of their half, were added after others had committed.
+fn with_unmerged_neighbours(suite: Suite) -> Forge {
+    let mut forge = warm(suite);
+    let package = |name: &str| forge.key_package(&KeyPackageDraft::of(name)).unwrap();
+    let packages = [package("@one:a.org/D"), package("@two:a.org/D")];
+    let leave = forge.commit(&forge.draft_remove(0, &[4, 5])).unwrap();
+    forge.play(&leave).unwrap();
+    let right = forge.commit(&forge.draft_update(6)).unwrap();
+    forge.play(&right).unwrap();
+    let add = forge.commit(&forge.draft_add(0, &packages)).unwrap();
+    forge.play(&add).unwrap();
     forge
 }
 
@@ -141,6 +159,66 @@ fn one_sided_parents(docket: &Docket) {
             import(&forge, &Strict),
             (Rule::TreeOneSided, node(At { level: 2, place: 1 })),
         );
+    }
+}
+
+fn unmerged_neighbours(docket: &Docket) {
+    let (half, root) = (At { level: 2, place: 1 }, At { level: 3, place: 0 });
+    for suite in SUITES {
+        let honest = with_unmerged_neighbours(suite);
+        let listed = |at| honest.parents().find(|(other, _)| *other == at).unwrap().1.unmerged.clone();
+        assert_eq!((listed(root), honest.parents().any(|(at, _)| at == half)), (vec![4, 5], false));
+        import(&honest, &Strict).unwrap();
+        for unmerged in [vec![5, 4], vec![4, 4, 5], vec![4, 5, 5]] {
+            let mut forge = honest.clone();
+            let draft = ParentDraft { unmerged: Some(unmerged), ..Default::default() };
+            forge.edit_parent(root, &draft).unwrap();
+            docket.refused("not in order", import(&forge, &Strict), (Rule::UnmergedLeaves, node(root)));
+        }
+    }
+}
+
+/// Leaves that were added beside a path since it was made are not in the hashes that it speaks of (§7.9).
+fn unmerged_leaves_beside_a_path(docket: &Docket) {
+    for gone in (1_u32..15).map(|set| (4..8).filter(|leaf| set >> (leaf - 4) & 1 == 1).collect::<Vec<_>>()) {
+        let mut forge = warm(Suite::One);
+        let stays = (4..8).find(|leaf| !gone.contains(leaf)).unwrap();
+        let packages = gone.iter().map(|leaf| KeyPackageDraft::of(&format!("@new{leaf}:a.org/D")));
+        let packages: Vec<_> = packages.map(|draft| forge.key_package(&draft).unwrap()).collect();
+        let steps = [
+            forge.draft_remove(0, &gone),
+            forge.draft_update(stays),
+            forge.draft_update(0),
+            forge.draft_add(0, &packages),
+        ];
+        for draft in steps {
+            let commit = forge.commit(&draft).unwrap();
+            forge.play(&commit).unwrap();
+        }
+        import(&forge, &Strict).unwrap_or_else(|why| panic!("{gone:?}: {why}"));
+        let root = At { level: 3, place: 0 };
+        for left_out in &gone {
+            let unmerged = Some(gone.iter().copied().filter(|leaf| leaf != left_out).collect());
+            let mut lie = forge.clone();
+            lie.edit_parent(root, &ParentDraft { unmerged, ..Default::default() }).unwrap();
+            docket.refused("the root does not know of it", import(&lie, &Strict), Rule::ParentHash);
+        }
+    }
+}
+
+/// Types of credentials that nobody knows are read, and hinder nothing.
+fn unknown_credentials(_: &Docket) {
+    for suite in SUITES {
+        let mut founding = eight(suite, Shape::Warm);
+        // The type's bytes look like the length of a short list.
+        let kind = 0x0401;
+        let capabilities = Capabilities { credentials: vec![kind], ..Capabilities::default() };
+        for leaf in 0..8 {
+            let credential = Some(Credential::Raw(kind, vec![2, 0, leaf as u8]));
+            let capabilities = Some(capabilities.clone());
+            founding.leaves.insert(leaf, LeafDraft { credential, capabilities, ..LeafDraft::default() });
+        }
+        import(&Forge::new(&founding).unwrap(), &Strict).unwrap();
     }
 }
 
@@ -305,12 +383,13 @@ impl Policy for Small {
 fn sizes(docket: &Docket) {
     for suite in SUITES {
         let forge = warm(suite);
-        let bytes = forge.ratchet_tree().len() + forge.group_info(&GroupInfoDraft::by(0)).unwrap().len() + 80;
-        import(&forge, &Small { members: 8, tree_bytes: bytes }).unwrap();
-        let few = Small { members: 7, tree_bytes: bytes };
-        docket.refused("members", import(&forge, &few), (Rule::TooManyMembers, Place::Whole));
-        let short = Small { members: 8, tree_bytes: bytes / 2 };
-        docket.refused("bytes", import(&forge, &short), (Rule::TooLarge, Place::Whole));
+        let (info, tree) = (forge.group_info(&GroupInfoDraft::by(0)).unwrap(), forge.ratchet_tree());
+        let import =
+            |members, tree_bytes| Group::import(&info, Some(&tree), &Small { members, tree_bytes }, NOW);
+        let bytes = info.len() + tree.len();
+        import(8, bytes).unwrap();
+        docket.refused("members", import(7, bytes), (Rule::TooManyMembers, Place::Whole));
+        docket.refused("bytes", import(8, bytes - 1), (Rule::TooLarge, Place::Whole));
     }
     // A leaf that does not fit the group's extensions is a matter of leaves; that it stands in the tree is not.
     let able = eight(Suite::One, Shape::Bare);

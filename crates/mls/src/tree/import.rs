@@ -128,9 +128,10 @@ fn check_distinct(nodes: &[Node], apart: bool) -> Result<(), ImportError> {
             _ => {}
         }
     }
-    // The one table is the larger: a tree has as many parents as it has leaves.
-    match signature_keys.iter().find(|(key, _)| encryption_keys.contains_key(*key)) {
-        Some((_, leaf)) => Err(ImportError::KeyOfBothKinds(*leaf)),
+    let of_both_kinds = signature_keys.iter().filter(|(key, _)| encryption_keys.contains_key(*key));
+    // The first of them, so that one tree has one verdict.
+    match of_both_kinds.map(|(_, leaf)| *leaf).min() {
+        Some(leaf) => Err(ImportError::KeyOfBothKinds(leaf)),
         None => Ok(()),
     }
 }

@@ -165,7 +165,7 @@ fn leaf_keys_equal_to_path_keys(docket: &Docket) {
 }
 
 /// Lets anybody be anybody.
-struct Careless;
+pub(crate) struct Careless;
 
 impl Policy for Careless {
     fn may_replace(&self, _: &wire::Credential<'_>, _: &wire::Credential<'_>) -> bool {
@@ -188,7 +188,8 @@ fn a_changed_credential(docket: &Docket) {
     }
 }
 
-struct Renames;
+/// Lets members change their names.
+pub(crate) struct Renames;
 
 impl Policy for Renames {
     fn may_replace(&self, _: &wire::Credential<'_>, _: &wire::Credential<'_>) -> bool {

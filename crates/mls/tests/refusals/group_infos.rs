@@ -139,6 +139,12 @@ fn imported(docket: &Docket) {
             let expected = (Rule::GroupInfoSigner, Place::Leaf(nobody));
             docket.refused("nobody signs", by_import(forge, &draft), expected);
         }
+        let mut gap = trial.clone();
+        gap.play("a gap", &gap.forge.draft_remove(0, &[5]));
+        by_import(&gap.forge, &GroupInfoDraft::by(3)).unwrap();
+        let draft = GroupInfoDraft { key, ..GroupInfoDraft::by(5) };
+        let expected = (Rule::GroupInfoSigner, Place::Leaf(5));
+        docket.refused("who is gone signs", by_import(&gap.forge, &draft), expected);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use maypole_mls::{Place, Rule, Strict, check_key_package};
 use maypole_testkit::forge::{
-    Draft, Forge, KeyPackageDraft, LeafDraft, Listed, PathDraft, Proposal, Sender, Shape, SigningKey, Suite,
+    Draft, Forge, KeyPackageDraft, LeafDraft, Listed, Proposal, Sender, Shape, SigningKey, Suite,
 };
 
 use crate::leaves::each_way;
@@ -66,30 +66,34 @@ fn of_two_new_leaves(docket: &Docket) {
     for trial in worlds(docket) {
         let forge = &trial.forge;
         let key = forge.new_key().unwrap();
-        let first = Proposal::Add(package(forge, signs(&key)));
-        let second = |leaf| {
-            let draft = KeyPackageDraft { leaf, ..KeyPackageDraft::of("@two:a.org/D") };
-            Proposal::Add(forge.key_package(&draft).unwrap())
-        };
-        let honest = forge.draft_remove(0, &[3]).with(first.clone()).with(second(LeafDraft::default()));
-        let lie = |draft: &mut Draft| draft.proposals[2] = Listed::Value(second(reads(&key)));
-        trial.refuses_changed("two Adds", &honest, lie, (Rule::KeyOfBothKinds, Place::Proposal(2)));
-        let lie =
-            |draft: &mut Draft| draft.path = Some(PathDraft { leaf: reads(&key), ..PathDraft::default() });
-        trial.refuses_changed("an Add and the path", &honest, lie, (Rule::KeyOfBothKinds, Place::PathLeaf));
+        for (one, other) in [(signs(&key), reads(&key)), (reads(&key), signs(&key))] {
+            let first = Proposal::Add(package(forge, one));
+            let second = |leaf| {
+                let draft = KeyPackageDraft { leaf, ..KeyPackageDraft::of("@two:a.org/D") };
+                Proposal::Add(forge.key_package(&draft).unwrap())
+            };
+            let honest = forge.draft_remove(0, &[3]).with(first.clone()).with(second(LeafDraft::default()));
+            let lie = |draft: &mut Draft| draft.proposals[2] = Listed::Value(second(other.clone()));
+            trial.refuses_changed("two Adds", &honest, lie, (Rule::KeyOfBothKinds, Place::Proposal(2)));
+            let lie = |draft: &mut Draft| draft.path.as_mut().unwrap().leaf = other.clone();
+            trial.refuses_changed(
+                "an Add and the path",
+                &honest,
+                lie,
+                (Rule::KeyOfBothKinds, Place::PathLeaf),
+            );
 
-        let mut waiting = trial.clone();
-        waiting.propose(Sender::Member(2), first);
-        let expected = || (Rule::KeyOfBothKinds, Place::Whole);
-        waiting.refuses_proposal(
-            "beside one that waits",
-            Sender::External(0),
-            second(reads(&key)),
-            expected(),
-        );
-        let update = |leaf: LeafDraft| forge.update_of(5, &leaf).unwrap();
-        waiting.refuses_proposal("an Update", Sender::Member(5), update(reads(&key)), expected());
-        waiting.takes_proposal("another Update", Sender::Member(5), update(LeafDraft::default()));
+            let mut waiting = trial.clone();
+            waiting.propose(Sender::Member(2), first);
+            let beside = |sender, proposal| {
+                let expected = (Rule::KeyOfBothKinds, Place::Whole);
+                waiting.refuses_proposal("beside one that waits", sender, proposal, expected);
+            };
+            beside(Sender::External(0), second(other.clone()));
+            beside(Sender::Member(5), forge.update_of(5, &other).unwrap());
+            let honest = forge.update_of(5, &LeafDraft::default()).unwrap();
+            waiting.takes_proposal("another Update", Sender::Member(5), honest);
+        }
     }
 }
 
@@ -127,6 +131,9 @@ fn of_an_imported_tree(docket: &Docket) {
         let signed = bare.key_of(5).unwrap().clone();
         bare.edit_leaf(7, &reads(&signed)).unwrap();
         docket.refused("two leaves", import(&bare, &Strict), (Rule::KeyOfBothKinds, Place::Leaf(5)));
+        let signed = bare.key_of(2).unwrap().clone();
+        bare.edit_leaf(6, &reads(&signed)).unwrap();
+        docket.refused("the first of two", import(&bare, &Strict), (Rule::KeyOfBothKinds, Place::Leaf(2)));
 
         let trial = Trial::of(docket, &eight(suite, Shape::Warm));
         let root = maypole_testkit::forge::At { level: 3, place: 0 };

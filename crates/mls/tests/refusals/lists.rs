@@ -1,10 +1,11 @@
 //! Lists of proposals, taken together (RFC 9420 §12.2), in members' commits.
 
-use maypole_mls::{Bounds, Pending, Place, Policy, Rule, Strict, wire};
+use maypole_mls::{Bounds, Pending, Place, Policy, Rule, Strict};
 use maypole_testkit::forge::{
     Credential, Draft, Extension, KeyPackageDraft, LeafDraft, Listed, Proposal, PskId, Sender,
 };
 
+use crate::facts::{Careless, Renames};
 use crate::trial::{Docket, Trial, worlds};
 
 cases![
@@ -151,15 +152,9 @@ fn an_add_as_who_is_updated(docket: &Docket) {
             draft.proposals[1] = Listed::Value(package(&renames, called("@user4:a.org/D")));
         };
         renames.refuses_changed("its old name", &honest, lie, (Rule::IdentityTwice, Place::Proposal(1)));
-    }
-}
-
-/// Lets members change their names.
-struct Renames;
-
-impl Policy for Renames {
-    fn may_replace(&self, _: &wire::Credential<'_>, _: &wire::Credential<'_>) -> bool {
-        true
+        let mut shared = honest.clone();
+        shared.proposals[1] = Listed::Value(package(&renames, called("@user4:a.org/D")));
+        renames.judged_by(&Careless).takes_commit("where names are shared", &shared);
     }
 }
 

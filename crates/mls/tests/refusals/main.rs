@@ -29,6 +29,7 @@ macro_rules! cases {
 mod abilities;
 mod app_data;
 mod bytes;
+mod extensions;
 mod external_commits;
 mod facts;
 mod group_infos;

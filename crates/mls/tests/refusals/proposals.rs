@@ -6,6 +6,7 @@ use maypole_testkit::forge::{
     Proposal, PskId, SELF_REMOVE, Sender, Shape, Suite,
 };
 
+use crate::facts::{Careless, Renames};
 use crate::lists::{TakesAll, reinit};
 use crate::trial::{Docket, Trial, UNKNOWN, eight, worlds};
 
@@ -21,16 +22,12 @@ cases![
     removals_of_nobody,
     extensions_that_somebody_lacks,
     extensions_that_the_commit_makes_possible,
-    updates_judged_by_the_new_extensions,
-    credentials_after_the_commit,
-    what_outlives_its_sender,
     extensions_that_cannot_be_read,
     extensions_that_no_group_has,
     extensions_twice,
     pre_shared_keys,
     keys_that_say_what_a_group_was_made_from,
     reinits,
-    successors_extensions_that_cannot_be_read,
 ];
 
 /// A proposal is refused as a message of its own by each sender who may send it, and by value in a commit.
@@ -81,7 +78,7 @@ impl Policy for Declares {
 }
 
 /// A group whose members list the unknown types of proposals and extensions.
-fn listing(suite: Suite, shape: Shape) -> Founding {
+pub(crate) fn listing(suite: Suite, shape: Shape) -> Founding {
     let mut founding = eight(suite, shape);
     let capabilities = Capabilities {
         extensions: vec![UNKNOWN],
@@ -465,97 +462,17 @@ fn updates_that_cannot_stand_beside_others(docket: &Docket) {
         waiting.propose(Sender::External(0), package("@user3:a.org/D", &old));
         let update = forge.update_of(3, &LeafDraft::default()).unwrap();
         waiting.takes_proposal("a member who is to be added again", Sender::Member(3), update);
-    }
-}
-
-/// An Update that was good when it came is judged again by the extensions that its commit sets; and one that brings what
-/// they ask for makes them possible (§12.3).
-fn updates_judged_by_the_new_extensions(docket: &Docket) {
-    let asked = [
-        (Extension::new(UNKNOWN, vec![1]), Rule::LeafGroupExtension, Rule::GroupExtension),
-        (
-            Extension::required_capabilities(&[UNKNOWN], &[], &[]),
-            Rule::LeafRequired,
-            Rule::RequiredCapabilities,
-        ),
-        (
-            Extension::required_capabilities(&[], &[UNKNOWN], &[]),
-            Rule::LeafRequired,
-            Rule::RequiredCapabilities,
-        ),
-        (Extension::required_capabilities(&[], &[], &[2]), Rule::LeafRequired, Rule::RequiredCapabilities),
-    ];
-    for (suite, shape) in [(Suite::One, Shape::Warm), (Suite::Two, Shape::Bare)] {
-        let able = listing(suite, shape);
-        let skilled = able.leaves[&5].clone();
-        let unskilled = LeafDraft { capabilities: Some(Capabilities::default()), ..LeafDraft::default() };
-        let mut but_one = able.clone();
-        but_one.leaves.remove(&5);
-        for (extension, own, others) in asked.clone() {
-            let mut all = Trial::of(docket, &able);
-            let proposal = with(&all.forge, extension.clone());
-            let worse = all.propose(Sender::Member(5), all.forge.update_of(5, &unskilled).unwrap());
-            let same = all.propose(Sender::Member(6), all.forge.update_of(6, &LeafDraft::default()).unwrap());
-            let honest = all.forge.draft_references(2, &[&same]).with(proposal);
-            let lie = |draft: &mut Draft| draft.proposals[0] = (&worse).into();
-            all.refuses_changed("an Update that forgets", &honest, lie, (own, Place::Proposal(0)));
-
-            let mut one = Trial::of(docket, &but_one);
-            let proposal = with(&one.forge, extension);
-            let learns = one.propose(Sender::Member(5), one.forge.update_of(5, &skilled).unwrap());
-            let honest = one.forge.draft_references(2, &[&learns]).with(proposal);
-            let lie = |draft: &mut Draft| drop(draft.proposals.remove(0));
-            one.refuses_changed("without the Update that learns", &honest, lie, others);
-        }
-    }
-}
-
-/// Types of credentials are judged by those who are members after the commit (§7.3, §12.2).
-fn credentials_after_the_commit(docket: &Docket) {
-    let x509 = || Some(Credential::X509(vec![b"certificate".to_vec()]));
-    for (suite, shape) in [(Suite::One, Shape::Warm), (Suite::Two, Shape::Bare)] {
-        let mut founding = listing(suite, shape);
-        founding.leaves.insert(5, LeafDraft::default());
-        let trial = Trial::of(docket, &founding);
-        let forge = &trial.forge;
-        let add = |leaf| {
-            let draft = KeyPackageDraft { leaf, ..KeyPackageDraft::of("@new:a.org/D") };
-            Proposal::Add(forge.key_package(&draft).unwrap())
-        };
-        let skilled = LeafDraft { credential: x509(), ..founding.leaves[&4].clone() };
-        let expected = || (Rule::CredentialUnsupported, Place::Type(2));
-        let honest = forge.draft_remove(0, &[5]).with(add(skilled.clone()));
-        let lie = |draft: &mut Draft| draft.proposals[0] = Listed::Value(Proposal::Remove(6));
-        trial.refuses_changed("one cannot read it", &honest, lie, expected());
-        let mut join = forge.draft_external("", &[]).unwrap();
-        join.path.as_mut().unwrap().leaf = skilled.clone();
-        trial.refuses_commit("a joiner's", &join, expected());
-
-        let mut mixed = listing(suite, shape);
-        mixed.leaves.insert(6, skilled);
-        let mixed = Trial::of(docket, &mixed);
-        let honest = mixed.forge.draft_remove(0, &[6]).with(add(LeafDraft::default()));
-        mixed.takes_commit("who needed it goes", &honest);
-        let bare = mixed.forge.draft_remove(0, &[3]).with(add(LeafDraft::default()));
-        mixed.refuses_commit("who needs it stays", &bare, expected());
-    }
-}
-
-/// A proposal is good for its epoch, whoever sent it: the commit may remove its sender, or take it from the list.
-fn what_outlives_its_sender(docket: &Docket) {
-    for mut trial in worlds(docket) {
-        let package =
-            |name: &str| Proposal::Add(trial.forge.key_package(&KeyPackageDraft::of(name)).unwrap());
-        let (one, two) = (package("@one:a.org/D"), package("@two:a.org/D"));
-        let by_service = trial.propose(Sender::External(0), one);
-        let by_member = trial.propose(Sender::Member(5), two);
-        let both = trial.forge.draft_references(0, &[&by_service, &by_member]);
-        let alone = both.clone().with(Proposal::Extensions(Vec::new())).with(Proposal::Remove(5));
-        trial.takes_commit("without the service and the member", &alone);
-        trial.play("without the service and the member", &alone);
-        let framing = maypole_testkit::forge::Framing::by(Sender::External(0));
-        let draft = maypole_testkit::forge::ProposalDraft { framing, proposal: Proposal::Remove(1) };
-        trial.refuses_draft("an epoch later", &draft, Rule::SenderUnknown);
+        // A new name is another's as soon as it is proposed, where names are not shared.
+        let mut waiting = trial.judged_by(&Renames);
+        let called =
+            LeafDraft { credential: Some(Credential::basic("@dan:b.org/D")), ..LeafDraft::default() };
+        let rename = |leaf| forge.update_of(leaf, &called).unwrap();
+        waiting.propose(Sender::Member(3), rename(3));
+        let expected = || (Rule::IdentityTwice, Place::Whole);
+        waiting.refuses_proposal("two of one name", Sender::Member(5), rename(5), expected());
+        let add = || package("@dan:b.org/D", &LeafDraft::default());
+        waiting.refuses_proposal("an Add of that name", Sender::External(0), add(), expected());
+        waiting.judged_by(&Careless).takes_proposal("where names are shared", Sender::External(0), add());
     }
 }
 
@@ -586,23 +503,5 @@ fn keys_that_say_what_a_group_was_made_from(docket: &Docket) {
         first.takes_commit("by reference", &first.forge.draft_update(0).referring_to(&waiting));
         first.play("its past", &honest);
         first.refuses_commit("once more", &first.forge.draft_update(0).with(key(usage, 9)), Rule::PskUsage);
-    }
-}
-
-fn successors_extensions_that_cannot_be_read(docket: &Docket) {
-    for trial in worlds(docket) {
-        let taking = trial.judged_by(&TakesAll);
-        let next = |extension: &Extension| {
-            let Proposal::ReInit { group_id, version, suite, .. } = reinit(&trial, 1) else {
-                panic!("a ReInit")
-            };
-            Proposal::ReInit { group_id, version, suite, extensions: vec![extension.clone()] }
-        };
-        let required = Extension::required_capabilities(&[UNKNOWN], &[], &[2]);
-        for honest in [&trial.forge.extensions()[0], &required] {
-            taken_everywhere(&taking, "a successor's", &next(honest));
-            let cut = Extension::new(honest.kind, honest.data[1..].to_vec());
-            refused_everywhere(&taking, "cut short", &next(&cut), Rule::GroupExtensionData);
-        }
     }
 }

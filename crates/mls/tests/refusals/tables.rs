@@ -22,6 +22,7 @@ static BROKEN: LazyLock<BTreeMap<Rule, BTreeSet<&str>>> = LazyLock::new(|| {
         crate::paths::ALL,
         crate::external_commits::ALL,
         crate::proposals::ALL,
+        crate::extensions::ALL,
         crate::trees::ALL,
         crate::group_infos::ALL,
         crate::welcomes::ALL,

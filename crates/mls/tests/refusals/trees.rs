@@ -2,8 +2,8 @@
 
 use maypole_mls::{Bounds, Group, Place, Policy, Rule, Strict, writer::Write as _};
 use maypole_testkit::forge::{
-    At, Capabilities, Credential, Draft, Forge, Founding, GroupInfoDraft, KeyPackageDraft, LeafDraft,
-    ParentDraft, Shape, Suite,
+    At, Capabilities, Credential, Forge, Founding, GroupInfoDraft, KeyPackageDraft, LeafDraft, ParentDraft,
+    Shape, Suite,
 };
 
 use crate::trial::{Docket, NOW, UNKNOWN, eight, import, keys_that_are_none};

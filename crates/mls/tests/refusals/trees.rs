@@ -2,8 +2,8 @@
 
 use maypole_mls::{Bounds, Group, Place, Policy, Rule, Strict, writer::Write as _};
 use maypole_testkit::forge::{
-    At, Capabilities, Credential, Forge, Founding, GroupInfoDraft, KeyPackageDraft, LeafDraft, ParentDraft,
-    Shape, Suite,
+    At, Capabilities, Credential, Draft, Forge, Founding, GroupInfoDraft, KeyPackage, KeyPackageDraft,
+    LeafDraft, ParentDraft, Shape, Suite,
 };
 
 use crate::trial::{Docket, NOW, UNKNOWN, eight, import, keys_that_are_none};
@@ -31,35 +31,34 @@ fn warm(suite: Suite) -> Forge {
     Forge::new(&eight(suite, Shape::Warm)).unwrap()
 }
 
-/// A group of eight that has lost leaves 3 and 5, of which 3 is filled anew and unmerged.
+/// The group of a forge goes on by what is drafted in it.
+fn play(forge: &mut Forge, draft: impl FnOnce(&Forge) -> Draft) {
+    let commit = forge.commit(&draft(forge)).unwrap();
+    forge.play(&commit).unwrap();
+}
+
+/// People who were never there, one for each leaf that is to be filled.
+fn newcomers(forge: &Forge, leaves: &[u32]) -> Vec<KeyPackage> {
+    let drafts = leaves.iter().map(|leaf| KeyPackageDraft::of(&format!("@new{leaf}:a.org/D")));
+    drafts.map(|draft| forge.key_package(&draft).unwrap()).collect()
+}
+
+/// A group of eight that has lost leaf 3, which is filled anew and unmerged.
 fn with_unmerged(suite: Suite) -> Forge {
     let mut forge = warm(suite);
-    let play = |forge: &mut Forge, draft| {
-        let commit = forge.commit(&draft).unwrap();
-        forge.play(&commit).unwrap();
-    };
-    let draft = forge.draft_remove(0, &[3]);
-    play(&mut forge, draft);
-    let draft = forge.draft_update(2);
-    play(&mut forge, draft);
-    let package = forge.key_package(&KeyPackageDraft::of("@new:a.org/D")).unwrap();
-    let draft = forge.draft_add(0, &[package]);
-    play(&mut forge, draft);
+    play(&mut forge, |forge| forge.draft_remove(0, &[3]));
+    play(&mut forge, |forge| forge.draft_update(2));
+    play(&mut forge, |forge| forge.draft_add(0, &newcomers(forge, &[3])));
     import(&forge, &Strict).unwrap();
     forge
 }
 
-/// A group of eight of which two neighbours, the first of their half, were added after others had committed.
+/// A group of eight of which two neighbours were added after others had committed.
 fn with_unmerged_neighbours(suite: Suite) -> Forge {
     let mut forge = warm(suite);
-    let package = |name: &str| forge.key_package(&KeyPackageDraft::of(name)).unwrap();
-    let packages = [package("@one:a.org/D"), package("@two:a.org/D")];
-    let leave = forge.commit(&forge.draft_remove(0, &[4, 5])).unwrap();
-    forge.play(&leave).unwrap();
-    let right = forge.commit(&forge.draft_update(6)).unwrap();
-    forge.play(&right).unwrap();
-    let add = forge.commit(&forge.draft_add(0, &packages)).unwrap();
-    forge.play(&add).unwrap();
+    play(&mut forge, |forge| forge.draft_remove(0, &[4, 5]));
+    play(&mut forge, |forge| forge.draft_update(6));
+    play(&mut forge, |forge| forge.draft_add(0, &newcomers(forge, &[4, 5])));
     forge
 }
 
@@ -183,18 +182,10 @@ fn unmerged_leaves_beside_a_path(docket: &Docket) {
     for gone in (1_u32..15).map(|set| (4..8).filter(|leaf| set >> (leaf - 4) & 1 == 1).collect::<Vec<_>>()) {
         let mut forge = warm(Suite::One);
         let stays = (4..8).find(|leaf| !gone.contains(leaf)).unwrap();
-        let packages = gone.iter().map(|leaf| KeyPackageDraft::of(&format!("@new{leaf}:a.org/D")));
-        let packages: Vec<_> = packages.map(|draft| forge.key_package(&draft).unwrap()).collect();
-        let steps = [
-            forge.draft_remove(0, &gone),
-            forge.draft_update(stays),
-            forge.draft_update(0),
-            forge.draft_add(0, &packages),
-        ];
-        for draft in steps {
-            let commit = forge.commit(&draft).unwrap();
-            forge.play(&commit).unwrap();
-        }
+        play(&mut forge, |forge| forge.draft_remove(0, &gone));
+        play(&mut forge, |forge| forge.draft_update(stays));
+        play(&mut forge, |forge| forge.draft_update(0));
+        play(&mut forge, |forge| forge.draft_add(0, &newcomers(forge, &gone)));
         import(&forge, &Strict).unwrap_or_else(|why| panic!("{gone:?}: {why}"));
         let root = At { level: 3, place: 0 };
         for left_out in &gone {

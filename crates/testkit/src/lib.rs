@@ -3,6 +3,7 @@
 
 pub mod bounds;
 pub mod forge;
+pub mod generated;
 pub mod mls;
 pub mod ports;
 pub mod provision;

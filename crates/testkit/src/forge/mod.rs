@@ -8,6 +8,7 @@
 //! leaf carries another member's key has right parent hashes, is signed with that key, and sits in a rightly signed
 //! commit. One lie stays one lie.
 
+pub mod chance;
 mod commit;
 mod dice;
 mod draft;

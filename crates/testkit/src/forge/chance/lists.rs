@@ -1,0 +1,167 @@
+//! Lists of proposals that do not go together.
+
+use anyhow::Result;
+
+use super::commits::is_member;
+use super::{REINIT, Story};
+use crate::forge::{Draft, LeafDraft, Listed, Proposal, Sender};
+
+impl Story<'_> {
+    /// Puts a lie into the list of a member's commit, and says which.
+    pub(super) fn lie_in_list(&mut self, draft: &mut Draft, leaf: u32) -> Result<&'static str> {
+        let (proposal, word) = match self.choices.below(20) {
+            0 | 1 => return self.say_twice(draft),
+            2 | 3 => return Ok(self.refer_wrongly(draft, leaf)),
+            4 => {
+                draft.path = None;
+                return Ok("list: without a path");
+            }
+            5 => {
+                draft.applied = Some(Vec::new());
+                return Ok("list: the path is for the tree before the proposals");
+            }
+            6 => (Proposal::Remove(leaf), "list: removes the committer"),
+            7 => (Proposal::Remove(self.nobody()), "list: removes nobody"),
+            8 => (self.forge.update_of(leaf, &LeafDraft::default())?, "list: the committer's Update"),
+            9 => {
+                let other = self.another(Some(leaf));
+                (self.forge.update_of(other, &LeafDraft::default())?, "list: another's Update by value")
+            }
+            10 => (Proposal::ExternalInit(self.forge.new_hpke_key()?), "list: an ExternalInit"),
+            11 => (Proposal::SelfRemove, "list: a SelfRemove by value"),
+            12 => {
+                draft.proposals.push(Listed::Value(Proposal::Extensions(self.honest_extensions())));
+                (Proposal::Extensions(self.honest_extensions()), "list: GroupContextExtensions twice")
+            }
+            13 => {
+                let other = self.another(Some(leaf));
+                draft.proposals.push(Listed::Value(Proposal::Remove(other)));
+                (self.honest_reinit(), "list: a ReInit in company")
+            }
+            14 => {
+                let bytes = self.mangled()?;
+                draft.proposals.push(Listed::Bytes(bytes));
+                return Ok("list: the bytes of a proposal, damaged");
+            }
+            _ => self.odd_content()?,
+        };
+        let at = self.choices.below(draft.proposals.len() + 1);
+        draft.proposals.insert(at, Listed::Value(proposal));
+        Ok(word)
+    }
+
+    /// Lists something twice, and has the tree follow it once or twice.
+    fn say_twice(&mut self, draft: &mut Draft) -> Result<&'static str> {
+        if draft.proposals.is_empty() {
+            let (proposal, _) = self.coming(&mut [0].into())?;
+            draft.proposals.push(Listed::Value(proposal));
+        }
+        if self.choices.rarely(2) {
+            let sender = draft.framing.sender;
+            let meant = draft.proposals.iter().filter_map(|listed| match listed {
+                Listed::Value(proposal) => Some((sender, proposal.clone())),
+                Listed::Reference(_, meaning) => meaning.clone(),
+                Listed::Bytes(_) => None,
+            });
+            draft.applied = Some(meant.collect());
+        }
+        let at = self.choices.below(draft.proposals.len());
+        if let Some(again) = draft.proposals.get(at).cloned() {
+            draft.proposals.push(again);
+        }
+        Ok("list: one entry twice")
+    }
+
+    fn refer_wrongly(&mut self, draft: &mut Draft, leaf: u32) -> &'static str {
+        let hash = self.forge.suite().hash_length();
+        let own = self.pending.iter().find(|pending| is_member(pending.sender, leaf));
+        let forgotten = self.forgotten.last();
+        match (self.choices.below(5), own, forgotten) {
+            (0 | 1, Some(own), _) => {
+                draft.proposals.push(own.into());
+                "list: refers to what the committer proposed"
+            }
+            (2, _, Some(old)) => {
+                draft.proposals.push(old.into());
+                "list: refers to a proposal of an earlier epoch"
+            }
+            (3, ..) => {
+                let length = self.mislength(hash);
+                draft.proposals.push(Listed::Reference(self.forge.bytes(length), None));
+                "list: a reference of another length"
+            }
+            (4, ..) if !self.pending.is_empty() => {
+                let at = self.choices.below(self.pending.len());
+                draft.proposals.extend(self.pending.get(at).map(Listed::from));
+                "list: refers to a proposal more"
+            }
+            _ => {
+                draft.proposals.push(Listed::Reference(self.forge.bytes(hash), None));
+                "list: refers to nothing"
+            }
+        }
+    }
+
+    /// The bytes of a proposal with a mistake in them.
+    fn mangled(&mut self) -> Result<Vec<u8>> {
+        let whole = match self.choices.below(6) {
+            0 => self.honest_add()?,
+            1 => Proposal::Remove(self.member()),
+            2 => self.honest_psk(),
+            3 => self.honest_reinit(),
+            4 => Proposal::ExternalInit(self.forge.new_hpke_key()?),
+            _ => Proposal::Extensions(self.honest_extensions()),
+        };
+        let mut bytes = whole.to_bytes();
+        self.damage_bytes(&mut bytes);
+        Ok(bytes)
+    }
+
+    /// Puts a lie into the list of an external commit, and says which.
+    pub(super) fn lie_in_joining(&mut self, draft: &mut Draft) -> Result<&'static str> {
+        let (proposal, word) = match self.choices.below(14) {
+            0 | 1 => {
+                draft.proposals.retain(|listed| !matches!(listed, Listed::Value(Proposal::ExternalInit(_))));
+                return Ok("list: no ExternalInit");
+            }
+            2 => (Proposal::ExternalInit(self.forge.new_hpke_key()?), "list: a second ExternalInit"),
+            3 => {
+                let key = self.forge.new_hpke_key()?.len();
+                let length = self.mislength(key);
+                draft.proposals.retain(|listed| !matches!(listed, Listed::Value(Proposal::ExternalInit(_))));
+                (Proposal::ExternalInit(self.forge.bytes(length)), "list: an ExternalInit of another length")
+            }
+            4..=6 => (Proposal::Remove(self.member()), "list: a Remove more"),
+            7 => (Proposal::Remove(self.nobody()), "list: removes nobody"),
+            8 => (self.honest_add()?, "list: an Add"),
+            9 => (Proposal::Extensions(self.honest_extensions()), "list: GroupContextExtensions"),
+            10 => {
+                let member = self.member();
+                (self.forge.update_of(member, &LeafDraft::default())?, "list: an Update")
+            }
+            11 => {
+                draft.path = None;
+                return Ok("list: without a path");
+            }
+            12 if !self.pending.is_empty() => {
+                let at = self.choices.below(self.pending.len());
+                draft.proposals.extend(self.pending.get(at).map(Listed::from));
+                return Ok("list: refers to a proposal");
+            }
+            12 => (self.honest_reinit(), REINIT),
+            _ => self.odd_content()?,
+        };
+        draft.proposals.push(Listed::Value(proposal));
+        Ok(word)
+    }
+
+    /// A sender of proposals that waits, other than by honest choice.
+    pub(super) fn some_sender(&mut self) -> Sender {
+        match self.choices.below(5) {
+            0 | 1 => Sender::Member(self.member()),
+            2 => Sender::External(self.choices.one_of(0, &[1, 7])),
+            3 => Sender::NewMemberProposal,
+            _ => Sender::NewMemberCommit,
+        }
+    }
+}

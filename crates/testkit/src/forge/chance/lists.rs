@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::commits::is_member;
 use super::{REINIT, Story};
-use crate::forge::{Draft, LeafDraft, Listed, Proposal, Sender};
+use crate::forge::{Draft, Extension, LeafDraft, Listed, Proposal, Sender};
 
 impl Story<'_> {
     /// Puts a lie into the list of a member's commit, and says which.
@@ -43,11 +43,32 @@ impl Story<'_> {
                 draft.proposals.push(Listed::Bytes(bytes));
                 return Ok("list: the bytes of a proposal, damaged");
             }
+            15 => return Ok(self.ask_too_much(draft)),
             _ => self.odd_content()?,
         };
         let at = self.choices.below(draft.proposals.len() + 1);
         draft.proposals.insert(at, Listed::Value(proposal));
         Ok(word)
+    }
+
+    /// Sets extensions that only the committer can bear.
+    fn ask_too_much(&mut self, draft: &mut Draft) -> &'static str {
+        let rare = 0xf777;
+        let able =
+            draft.path.get_or_insert_default().leaf.capabilities.get_or_insert_with(|| self.able.clone());
+        able.extensions.push(rare);
+        able.proposals.push(rare);
+        able.credentials.push(rare);
+        let mut all = self.forge.extensions().to_vec();
+        all.retain(|extension| extension.kind != 3);
+        all.push(match self.choices.below(4) {
+            0 => Extension::new(rare, Vec::new()),
+            1 => Extension::required_capabilities(&[rare], &[], &[]),
+            2 => Extension::required_capabilities(&[], &[rare], &[]),
+            _ => Extension::required_capabilities(&[], &[], &[rare]),
+        });
+        draft.proposals.push(Listed::Value(Proposal::Extensions(all)));
+        "list: extensions that the committer alone can bear"
     }
 
     /// Lists something twice, and has the tree follow it once or twice.

@@ -186,7 +186,9 @@ impl<'a> Story<'a> {
         if self.heard.len() == KEPT {
             self.heard.remove(0);
         }
-        self.heard.push(Said { meaning: Meaning::Nothing, ..said.clone() });
+        let mut said = Said { meaning: Meaning::Nothing, ..said.clone() };
+        said.lies.retain(|lie| *lie != bytes::AGAIN);
+        self.heard.push(said);
     }
 
     /// How many lies are to be in a message.

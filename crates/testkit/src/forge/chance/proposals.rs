@@ -167,7 +167,7 @@ impl Story<'_> {
                 PskId::Resumption {
                     usage: 1,
                     group_id: group_id.clone(),
-                    epoch: epoch + 1,
+                    epoch: epoch.wrapping_add(1),
                     nonce: nonce.clone(),
                 },
                 "PreSharedKey: of an epoch to come",

@@ -48,7 +48,7 @@ A difference without a line fails the test, and so does, in a full run, a line t
 
 ```sh
 cargo test -p maypole-mls --test differential
-MAYPOLE_DIFFERENTIAL_MESSAGES=100000 cargo test --release -p maypole-mls --test differential
+MAYPOLE_DIFFERENTIAL_MESSAGES=100000 cargo test -p maypole-mls --test differential
 ```
 
 draws some thousand messages, and a hundred thousand. With `MAYPOLE_BLESS=1` the full run writes its figures here.
@@ -75,6 +75,7 @@ What is left to the application is judged as leniently as the libraries do. *ext
                 ("takes", rules.iter().map(|rule| rule.name()).collect::<Vec<_>>().join(", "))
             }
             How::Refuses(_) => ("refuses", String::new()),
+            How::Misreads(..) => ("misreads", String::new()),
             How::Panics(_) => ("panics", String::new()),
             How::Overflows(rule) => ("takes or panics", rule.name().to_owned()),
         };

@@ -29,7 +29,7 @@ pub(super) const ROWS: &[Row] = &[
         "A commit of a proposal that RFC 9420 does not have is taken without a path. Whether it needs one is for whoever defines it; ours asks the policy.",
     )
     .of(&[K::Commit])
-    .with(&["an unknown proposal", "a referred unknown"]),
+    .with(&["an unknown proposal", "a referred unknown", "list: an unknown", "list: refers to"]),
     Row::new(
         Both,
         Takes(&[R::EncryptionKeyKept]),
@@ -40,8 +40,8 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(
         OpenMls,
         Takes(&[R::RemoveCommitter]),
-        "§12.2",
-        "A commit that refers to a Remove of the committer is taken.",
+        "extensions",
+        "A commit that refers to the committer's own SelfRemove is taken.",
     )
     .of(&[K::Commit]),
     Row::new(
@@ -115,6 +115,65 @@ pub(super) const ROWS: &[Row] = &[
         "A proposal that is referred to twice is taken once.",
     )
     .of(COMMITS),
+    Row::new(
+        MlsRs,
+        Takes(&[R::ReferenceTwice]),
+        "§12.2",
+        "A proposal of the application's that is referred to twice is taken twice. §12.2 leaves such types to the application; OpenMLS takes it once, so that ours refuses what the two would apply differently.",
+    )
+    .of(&[K::Commit])
+    .with(&["a referred unknown"]),
+    Row::new(
+        Both,
+        Takes(&[R::ExternalProposal]),
+        "§12.2",
+        "A proposal of the application's by value is taken in an external commit; what RFC 9420 does not name may not stand there before somebody defines that it may.",
+    )
+    .of(&[K::ExternalCommit])
+    .with(&["a proposal of some type", "list: an unknown proposal", "an unknown proposal"]),
+    Row::new(
+        MlsRs,
+        Takes(&[R::ExternalReference]),
+        "§12.4.3.2",
+        "An external commit that refers to a proposal of the application's is taken; it must refer to none.",
+    )
+    .of(&[K::ExternalCommit]),
+    Row::new(
+        OpenMls,
+        Takes(&[R::ReInitVersion]),
+        "§12.1.5",
+        "A ReInit to an older protocol version is taken.",
+    )
+    .of(&[K::Commit]),
+    Row::new(
+        OpenMls,
+        Refuses(&["UnsupportedCredentials"]),
+        "§7.3",
+        "A type of credential that all members list after the commit is refused because of a member whom the commit removes.",
+    )
+    .of(&[K::Commit]),
+    Row::new(
+        OpenMls,
+        Refuses(&["DuplicateEncryptionKey"]),
+        "§12.4.2",
+        "A key in a path is refused because a leaf has it that the commit removes or replaces; it must not stand in the new tree.",
+    )
+    .of(COMMITS),
+    Row::new(
+        Both,
+        Refuses(&["(63351)", "RequiredExtensionNotSupportedByAllMembers"]),
+        "§12.1.7",
+        "What an extension asks for is looked up in the leaves before the commit, although the commit removes those that lack it, or brings one that has it.",
+    )
+    .of(&[K::Commit])
+    .with(&["list: extensions that the committer alone"]),
+    Row::new(
+        MlsRs,
+        Refuses(&["RequiredCredentialNotFound(CredentialType(2))"]),
+        "§12.1.8.1",
+        "Every member must list the type of an external sender's credential; RFC 9420 asks that of members' own credentials alone.",
+    )
+    .with(&["senders: with X.509"]),
     Row::new(
         OpenMls,
         Takes(&[R::ExtensionsTwice]),

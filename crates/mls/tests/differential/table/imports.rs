@@ -29,6 +29,13 @@ pub(super) const ROWS: &[Row] = &[
     .of(&[K::Import]),
     Row::new(
         OpenMls,
+        Takes(&[R::ParentHash]),
+        "§7.9.2",
+        "A tree is imported in which a parent has unmerged leaves that its parent hash does not bear out.",
+    )
+    .of(&[K::Import]),
+    Row::new(
+        OpenMls,
         Panics("Unmerged leaves should not be blank"),
         "§12.4.3.1",
         "A tree in which an unmerged leaf is blank makes a build with debug assertions panic, before any signature is verified.",

@@ -70,6 +70,8 @@ pub(crate) enum How {
     Takes(&'static [Rule]),
     /// It refuses what is valid, with an error that has one of these in it.
     Refuses(&'static [&'static str]),
+    /// It reads it as something else: takes what breaks one of these rules, or refuses what is valid with such an error.
+    Misreads(&'static [Rule], &'static [&'static str]),
     /// It panics with these words, in a build with debug assertions.
     Panics(&'static str),
     /// It counts beyond the last number, which is a panic in a build with debug assertions.
@@ -93,8 +95,10 @@ impl Row {
 
     pub(crate) fn covers(&self, difference: &Difference<'_>) -> bool {
         let matches = match (&self.how, difference.way) {
-            (How::Takes(rules), Way::Takes(rule)) => rules.contains(&rule),
-            (How::Refuses(errors), Way::Refuses(why)) => errors.iter().any(|error| why.contains(error)),
+            (How::Takes(rules) | How::Misreads(rules, _), Way::Takes(rule)) => rules.contains(&rule),
+            (How::Refuses(errors) | How::Misreads(_, errors), Way::Refuses(why)) => {
+                errors.iter().any(|error| why.contains(error))
+            }
             (How::Panics(words), Way::Panics(why)) => why.contains(words),
             (How::Overflows(_), Way::Panics(why)) => why.contains("overflow"),
             (How::Overflows(broken), Way::Takes(rule)) => *broken == rule,

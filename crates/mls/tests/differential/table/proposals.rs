@@ -42,12 +42,11 @@ pub(super) const ROWS: &[Row] = &[
     .of(&[K::Proposal]),
     Row::new(
         MlsRs,
-        Refuses(&["SerializationError", "UnexpectedEOF"]),
+        Misreads(&[R::Malformed], &["SerializationError"]),
         "extensions",
-        "A SelfRemove cannot be read: its number, 10, is read as a proposal of the application's with a body.",
+        "A SelfRemove cannot be read: its number, 10, is read as a proposal of the application's with a body, which is what follows.",
     )
-    .of(&[K::Proposal])
-    .with(&["SelfRemove"]),
+    .with(&["SelfRemove", "a SelfRemove", "list: a SelfRemove"]),
     Row::new(
         MlsRs,
         Takes(&[
@@ -59,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
             R::PskUsage, R::ReInitVersion, R::GroupExtensionData, R::ProposalUnsupported,
         ]),
         "§12.1",
-        "A proposal that is wrong by itself is kept as soon as the signature around it verifies, and each commit that refers to it is refused then. §12.1 asks for no more; ours refuses what no commit can use.",
+        "A proposal that is wrong by itself is kept as soon as the signature around it verifies, and each commit that refers to it is refused then. §12.1 asks for no more; ours judges a proposal when it comes, by the group as it stands, so that nobody commits it in vain.",
     )
     .of(&[K::Proposal]),
     Row::new(
@@ -71,7 +70,7 @@ pub(super) const ROWS: &[Row] = &[
             R::ReInitVersion, R::ProposalUnsupported, R::KeyPackageSuite, R::LifetimeOver, R::LifetimeAhead,
         ]),
         "§12.1",
-        "A proposal that is wrong by itself is kept as soon as its signatures verify, those in it too, and each commit that refers to it is refused then. §12.1 asks for no more; ours refuses what no commit can use.",
+        "A proposal that is wrong by itself is kept as soon as its signatures verify, those in it too, and each commit that refers to it is refused then. §12.1 asks for no more; ours judges a proposal when it comes, by the group as it stands, so that nobody commits it in vain.",
     )
     .of(&[K::Proposal]),
     Row::new(

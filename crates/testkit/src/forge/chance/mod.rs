@@ -20,6 +20,7 @@ mod paths;
 mod proposals;
 #[cfg(test)]
 mod tests;
+mod trees;
 mod values;
 
 pub use choices::Choices;

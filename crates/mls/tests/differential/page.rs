@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use maypole_mls::Rule;
 use maypole_testkit::generated::{ensure_current, is_blessed};
 
 use crate::table::{How, Row, Who, rows};
@@ -51,7 +52,8 @@ cargo test -p maypole-mls --test differential
 MAYPOLE_DIFFERENTIAL_MESSAGES=100000 cargo test -p maypole-mls --test differential
 ```
 
-draws some thousand messages, and a hundred thousand. With `MAYPOLE_BLESS=1` the full run writes its figures here.
+draws some thousand messages, and a hundred thousand. With `MAYPOLE_BLESS=1` the full run writes its figures here; \
+`MAYPOLE_DIFFERENTIAL_SEED` says with which seed to begin.
 
 What is left to the application is judged as leniently as the libraries do. *extensions* are the MLS extensions beyond RFC \
 9420, *policy* is what no document decides.
@@ -111,5 +113,9 @@ fn figures(tally: &Tally, seeds: Range<u64>) -> String {
         line(&format!("{kind:?}"), counts);
     }
     line("all", &tally.total());
+    let broken = tally.broken().into_iter().map(|(rule, count)| format!("{} {count}", rule.name()));
+    let within = tally.unbroken().into_iter().map(Rule::name).collect::<Vec<_>>();
+    writeln!(text, "\nRules that ours found broken: {}.", broken.collect::<Vec<_>>().join(", ")).unwrap();
+    writeln!(text, "\nRules that nothing here can break: {}.", within.join(", ")).unwrap();
     text
 }

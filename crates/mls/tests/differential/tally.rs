@@ -1,6 +1,6 @@
 //! What was heard, counted, and held against the table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use maypole_mls::Rule;
 use maypole_testkit::forge::chance::Kind;
@@ -69,7 +69,7 @@ pub(crate) struct Tally {
     pub(crate) kinds: BTreeMap<Kind, Counts>,
     rules: BTreeMap<Rule, usize>,
     /// Those of the strict policy.
-    strict: BTreeSet<Rule>,
+    strict: BTreeMap<Rule, usize>,
     /// By the place of the row, and the library.
     rows: BTreeMap<(usize, Library), usize>,
     unknown: BTreeMap<String, (usize, Vec<String>)>,
@@ -91,7 +91,7 @@ impl Tally {
     }
 
     pub(crate) fn strict(&mut self, rule: Rule) {
-        self.strict.insert(rule);
+        *self.strict.entry(rule).or_default() += 1;
     }
 
     /// Counts a message, and looks up each difference.
@@ -181,10 +181,17 @@ impl Tally {
         assert!(idle.is_empty(), "no message has met: {idle:#?}");
     }
 
+    /// How often each rule was found broken: under the lenient policy, or where only the strict one has it, under that.
+    pub(crate) fn broken(&self) -> BTreeMap<Rule, usize> {
+        let mut broken = self.strict.clone();
+        broken.extend(&self.rules);
+        broken
+    }
+
     /// Rules that nothing has broken, under either policy.
-    fn unbroken(&self) -> Vec<Rule> {
-        let broken = |rule: &Rule| self.rules.contains_key(rule) || self.strict.contains(rule);
-        Rule::ALL.iter().copied().filter(|rule| !broken(rule)).collect()
+    pub(crate) fn unbroken(&self) -> Vec<Rule> {
+        let broken = self.broken();
+        Rule::ALL.iter().copied().filter(|rule| !broken.contains_key(rule)).collect()
     }
 }
 
@@ -194,7 +201,7 @@ impl std::fmt::Display for Tally {
             writeln!(formatter, "{kind:?}: {counts:?}")?;
         }
         writeln!(formatter, "all: {:?}", self.total())?;
-        writeln!(formatter, "rules: {:?}", self.rules)?;
+        writeln!(formatter, "rules: {:?}", self.broken())?;
         let names: Vec<&str> = self.unbroken().into_iter().map(Rule::name).collect();
         writeln!(formatter, "never broken: {names:?}")?;
         for (place, row) in rows().enumerate() {

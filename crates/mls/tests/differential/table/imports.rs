@@ -38,7 +38,8 @@ pub(super) const ROWS: &[Row] = &[
         OpenMls,
         Panics("Unmerged leaves should not be blank"),
         "§12.4.3.1",
-        "A tree in which an unmerged leaf is blank makes a build with debug assertions panic, before any signature is verified.",
+        "A tree in which an unmerged leaf is blank makes a build with debug assertions panic, before any \
+         signature is verified.",
     )
     .of(&[K::Import]),
     Row::new(
@@ -61,7 +62,8 @@ pub(super) const ROWS: &[Row] = &[
         MlsRs,
         Takes(&[R::ExtensionPlace]),
         "§17.3",
-        "Extensions of RFC 9420 may stand anywhere: an application_id in a group, required_capabilities in a GroupInfo.",
+        "Extensions of RFC 9420 may stand anywhere: an application_id in a group, required_capabilities \
+         in a GroupInfo.",
     ),
     Row::new(
         MlsRs,

@@ -22,13 +22,15 @@ pub(super) const ROWS: &[Row] = &[
         Both,
         Takes(&[R::MembershipTag]),
         "§6.2",
-        "A membership tag of another length than the suite's MAC is not noticed, although no member takes the message.",
+        "A membership tag of another length than the suite's MAC is not noticed, although no member \
+         takes the message.",
     ),
     Row::new(
         Both,
         Takes(&[R::ConfirmationTag]),
         "§6.1",
-        "A confirmation tag of another length than the suite's MAC is not noticed, although no member takes the commit.",
+        "A confirmation tag of another length than the suite's MAC is not noticed, although no member \
+         takes the commit.",
     )
     .of(&[K::Commit, K::ExternalCommit]),
     Row::new(
@@ -41,6 +43,7 @@ pub(super) const ROWS: &[Row] = &[
         Both,
         Overflows(R::LastEpoch),
         "§8.1",
-        "A commit in epoch 2^64 − 1 leads to epoch 0; a build with overflow checks panics instead. It needs no secret: whoever founds a group chooses its epoch.",
+        "A commit in epoch 2^64 − 1 leads to epoch 0; a build with overflow checks panics instead. It \
+         needs no secret: whoever founds a group chooses its epoch.",
     ),
 ];

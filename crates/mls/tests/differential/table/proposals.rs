@@ -17,60 +17,108 @@ pub(super) const ROWS: &[Row] = &[
         MlsRs,
         Takes(&[R::SenderKind]),
         "§12.1.8",
-        "An Update from an external sender is kept; such a message must be rejected as malformed.",
+        "A proposal of a type that external senders may not send, an Update say, is kept; such a message must be \
+         rejected as malformed.",
     )
     .of(&[K::Proposal]),
     Row::new(
         Both,
         Takes(&[R::ProposalRepeated]),
         "policy",
-        "The same message once more is taken once more. It means nothing new, so that ours says that it is there already.",
+        "The same message once more is taken once more. It means nothing new, so that ours says that it \
+         is there already.",
     ),
     Row::new(
         OpenMls,
         Refuses(&["UnsupportedProposalType"]),
         "§12.1.8",
-        "A PreSharedKey or a ReInit from an external sender is refused, although external senders may send both.",
+        "A PreSharedKey or a ReInit from an external sender is refused, although external senders may \
+         send both.",
     )
     .of(&[K::Proposal]),
     Row::new(
         Both,
         Takes(&[R::ProposalUndeclared]),
         "§13.2",
-        "A proposal of a type that nobody has declared and not every member lists is kept, its body read as one vector; each commit that refers to it is refused then.",
+        "A proposal of a type that nobody has declared and not every member lists is kept, its body read \
+         as one vector, and judged with the commit that refers to it.",
     )
     .of(&[K::Proposal]),
     Row::new(
         MlsRs,
         Misreads(&[R::Malformed], &["SerializationError"]),
         "extensions",
-        "A SelfRemove cannot be read: its number, 10, is read as a proposal of the application's with a body, which is what follows.",
+        "A SelfRemove cannot be read: its number, 10, is read as a proposal of the application's with a \
+         body, which is what follows.",
     )
     .with(&["SelfRemove", "a SelfRemove", "list: a SelfRemove"]),
     Row::new(
         MlsRs,
         Takes(&[
-            R::LeafSource, R::LeafKey, R::LeafVersion, R::LeafSuite, R::LeafCredential, R::LeafExtension,
-            R::LeafApplicationId, R::LeafRequired, R::LeafGroupExtension, R::LeafSignature, R::ExtensionTwice,
-            R::ExtensionPlace, R::EncryptionKeyKept, R::EncryptionKeyTwice, R::SignatureKeyTwice,
-            R::CredentialUnsupported, R::LifetimeOver, R::LifetimeAhead, R::KeyPackageVersion, R::KeyPackageSuite,
-            R::KeyPackageInitKey, R::KeyPackageExtension, R::KeyPackageSignature, R::RemoveBlank, R::PskNonce,
-            R::PskUsage, R::ReInitVersion, R::GroupExtensionData, R::ProposalUnsupported,
+            R::LeafSource,
+            R::LeafKey,
+            R::LeafVersion,
+            R::LeafSuite,
+            R::LeafCredential,
+            R::LeafExtension,
+            R::LeafApplicationId,
+            R::LeafRequired,
+            R::LeafGroupExtension,
+            R::LeafSignature,
+            R::ExtensionTwice,
+            R::ExtensionPlace,
+            R::EncryptionKeyKept,
+            R::EncryptionKeyTwice,
+            R::SignatureKeyTwice,
+            R::CredentialUnsupported,
+            R::LifetimeOver,
+            R::LifetimeAhead,
+            R::KeyPackageVersion,
+            R::KeyPackageSuite,
+            R::KeyPackageInitKey,
+            R::KeyPackageExtension,
+            R::KeyPackageSignature,
+            R::RemoveBlank,
+            R::PskNonce,
+            R::PskUsage,
+            R::ReInitVersion,
+            R::GroupExtensionData,
+            R::ProposalUnsupported,
         ]),
         "§12.1",
-        "A proposal that is wrong by itself is kept as soon as the signature around it verifies, and each commit that refers to it is refused then. §12.1 asks for no more; ours judges a proposal when it comes, by the group as it stands, so that nobody commits it in vain.",
+        "A proposal that is wrong by itself is kept as soon as the signature around it verifies, and \
+         judged with the commit that refers to it. §12.1 asks for no more; ours judges a proposal when it \
+         comes, by the group as it stands, so that nobody commits it in vain.",
     )
     .of(&[K::Proposal]),
     Row::new(
         OpenMls,
         Takes(&[
-            R::LeafSource, R::LeafKey, R::LeafVersion, R::LeafSuite, R::LeafCredential, R::LeafExtension,
-            R::LeafRequired, R::LeafGroupExtension, R::EncryptionKeyKept, R::EncryptionKeyTwice,
-            R::SignatureKeyTwice, R::CredentialUnsupported, R::RemoveBlank, R::PskNonce, R::PskUsage,
-            R::ReInitVersion, R::ProposalUnsupported, R::KeyPackageSuite, R::LifetimeOver, R::LifetimeAhead,
+            R::LeafSource,
+            R::LeafKey,
+            R::LeafVersion,
+            R::LeafSuite,
+            R::LeafCredential,
+            R::LeafExtension,
+            R::LeafRequired,
+            R::LeafGroupExtension,
+            R::EncryptionKeyKept,
+            R::EncryptionKeyTwice,
+            R::SignatureKeyTwice,
+            R::CredentialUnsupported,
+            R::RemoveBlank,
+            R::PskNonce,
+            R::PskUsage,
+            R::ReInitVersion,
+            R::ProposalUnsupported,
+            R::KeyPackageSuite,
+            R::LifetimeOver,
+            R::LifetimeAhead,
         ]),
         "§12.1",
-        "A proposal that is wrong by itself is kept as soon as its signatures verify, those in it too, and each commit that refers to it is refused then. §12.1 asks for no more; ours judges a proposal when it comes, by the group as it stands, so that nobody commits it in vain.",
+        "A proposal that is wrong by itself is kept as soon as its signatures verify, those in it too, \
+         and judged with the commit that refers to it. §12.1 asks for no more; ours judges a proposal \
+         when it comes, by the group as it stands, so that nobody commits it in vain.",
     )
     .of(&[K::Proposal]),
     Row::new(

@@ -1,11 +1,11 @@
 //! Validation of a proposal by itself (RFC 9420 §12.1), when it arrives and again when it is committed.
 
-use super::{Demands, Entry, Host};
+use super::{Demands, Entry};
 use crate::{
     envelope::{MLS_10, Sender},
     refusal::{Place, Refusal, Rule},
     tree::{Kind, Moves, Tree},
-    wire::{LeafNode, PreSharedKey, Proposal, ReInit, is_default_proposal},
+    wire::{Extensions, LeafNode, PreSharedKey, Proposal, ReInit, is_default_proposal},
 };
 
 /// What a proposal is judged against.
@@ -17,7 +17,7 @@ pub(crate) struct ProposalContext<'a> {
     pub(crate) demands: &'a Demands<'a>,
 }
 
-impl ProposalContext<'_> {
+impl<'a> ProposalContext<'a> {
     /// Judges everything but signatures.
     pub(crate) fn check(&self, proposal: &Proposal<'_>, sender: Sender, place: Place) -> Result<(), Refusal> {
         let demands = self.demands;
@@ -31,11 +31,10 @@ impl ProposalContext<'_> {
             // What is encapsulated by a suite's KEM is a key of it (RFC 9180 §4.1).
             Proposal::ExternalInit(kem_output) if demands.suite.is_hpke_key(kem_output) => Ok(()),
             Proposal::ExternalInit(_) => Err(Rule::ExternalInitKey.at(place)),
-            Proposal::GroupContextExtensions(extensions) => {
-                Demands::of(demands.suite, *extensions, demands.policy, demands.now)
-                    .and_then(|asked| asked.check_external_senders())
-                    .map_err(|refusal| refusal.rule.at(place))
-            }
+            Proposal::GroupContextExtensions(extensions) => self
+                .asked_by(*extensions, place)?
+                .check_external_senders()
+                .map_err(|refusal| refusal.rule.at(place)),
             Proposal::AppDataUpdate(update) => {
                 let known = demands.policy.component(update.component);
                 let known = known.ok_or(Rule::ComponentUnknown.at(place))?;
@@ -107,14 +106,19 @@ impl ProposalContext<'_> {
         if reinit.version < MLS_10 {
             return Err(Rule::ReInitVersion.at(place));
         }
-        Host::GroupContext.check(reinit.extensions).map_err(|refusal| refusal.rule.at(place))?;
-        let read = reinit.extensions.required_capabilities().and(reinit.extensions.external_senders());
-        if read.is_err() {
-            return Err(Rule::GroupExtensionData.at(place));
-        }
+        self.asked_by(reinit.extensions, place)?;
         if !self.demands.policy.takes_reinit() {
             return Err(Rule::ReInitRefused.at(place));
         }
         Ok(())
+    }
+
+    /// What a group would ask with other extensions: that it may have them, and that their data can be read.
+    fn asked_by<'e>(&self, extensions: Extensions<'e>, place: Place) -> Result<Demands<'e>, Refusal>
+    where
+        'a: 'e,
+    {
+        Demands::of(self.demands.suite, extensions, self.demands.policy, self.demands.now)
+            .map_err(|refusal| refusal.rule.at(place))
     }
 }

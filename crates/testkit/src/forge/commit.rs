@@ -110,7 +110,11 @@ impl Forge {
         }
         let parent_hash = after.tree.set_path(committer, &keys);
         let mut honest = match sender {
-            Sender::Member(leaf) => self.member(leaf)?,
+            // A sender that is none: the leaf is of whoever the path is of.
+            Sender::Member(leaf) => match self.member(leaf).or_else(|_| self.member(committer)) {
+                Ok(member) => member,
+                Err(_) => self.stranger("@new:a.org/D")?,
+            },
             _ => self.stranger("@new:a.org/D")?,
         };
         honest.node.source = Source::Commit(parent_hash);

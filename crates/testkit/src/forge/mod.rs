@@ -9,6 +9,7 @@
 //! commit. One lie stays one lie.
 
 mod app_data;
+pub mod chance;
 mod commit;
 mod dice;
 mod draft;

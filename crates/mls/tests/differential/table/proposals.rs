@@ -45,6 +45,21 @@ pub(super) const ROWS: &[Row] = &[
     )
     .of(&[K::Proposal]),
     Row::new(
+        Both,
+        Takes(&[R::Malformed, R::ComponentUnknown]),
+        "extensions",
+        "An AppDataUpdate or an AppEphemeral, of which there are the numbers 8 and 9, is read as a proposal of the \
+         application's with one vector as its body.",
+    )
+    .with(&["a proposal of some type"]),
+    Row::new(
+        OpenMls,
+        Takes(&[R::SelfRemoveTwice]),
+        "extensions",
+        "A second SelfRemove of one member in one epoch is kept.",
+    )
+    .of(&[K::Proposal]),
+    Row::new(
         MlsRs,
         Misreads(&[R::Malformed], &["SerializationError"]),
         "extensions",

@@ -85,7 +85,7 @@ impl Story<'_> {
                 let sender = if self.choices.rarely(2) { outside } else { inside };
                 (sender, Proposal::Extensions(self.honest_extensions()), "GroupContextExtensions")
             }
-            12 | 13 if self.all_list(SELF_REMOVE) => (inside, Proposal::SelfRemove, "SelfRemove"),
+            12 | 13 if self.may_leave(inside) => (inside, Proposal::SelfRemove, "SelfRemove"),
             14 => match self.choices.below(3) {
                 0 => (inside, self.honest_reinit(), REINIT),
                 1 => (outside, self.honest_reinit(), REINIT),
@@ -96,6 +96,14 @@ impl Story<'_> {
                 (inside, proposal, word)
             }
         })
+    }
+
+    /// Whether a member may propose to remove itself: once in an epoch, where all know that.
+    fn may_leave(&self, member: Sender) -> bool {
+        let leaves = |pending: &ProposalMessage| {
+            pending.sender == member && matches!(pending.proposal, Proposal::SelfRemove)
+        };
+        self.all_list(SELF_REMOVE) && !self.pending.iter().any(leaves)
     }
 
     /// A proposal with something wrong, by itself; and what it is.

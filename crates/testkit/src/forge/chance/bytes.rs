@@ -6,7 +6,7 @@ use super::{Kind, Meaning, Said, Story};
 use crate::forge::{Framing, GroupInfoDraft, Proposal, ProposalDraft, Sender};
 
 /// The lie in a message that was said before.
-const AGAIN: &str = "said before";
+pub(super) const AGAIN: &str = "said before";
 
 impl Story<'_> {
     /// Damages a message, or the tree beside it, and says so.
@@ -19,6 +19,11 @@ impl Story<'_> {
         };
         said.tree = tree;
         said.lies.push(word);
+        // Spliced at its beginning it is the earlier message.
+        if let Some(earlier) = self.heard.iter().find(|earlier| earlier.message == said.message) {
+            *said = earlier.clone();
+            said.lies.push(AGAIN);
+        }
     }
 
     /// Damages bytes, and says how.
@@ -85,9 +90,7 @@ impl Story<'_> {
     fn say_again(&mut self) -> Option<Said> {
         let drawn = self.choices.below(self.heard.len());
         let mut said = self.heard.get(drawn)?.clone();
-        if said.lies.last() != Some(&AGAIN) {
-            said.lies.push(AGAIN);
-        }
+        said.lies.push(AGAIN);
         Some(said)
     }
 

@@ -10,7 +10,7 @@ use crate::forge::{Draft, Proposal, Sender};
 impl Story<'_> {
     /// A member commits.
     pub(super) fn say_commit(&mut self) -> Result<Said> {
-        let leaf = self.member();
+        let leaf = self.committer();
         let (mut draft, does) = self.honest_commit(leaf)?;
         self.dress(&mut draft.framing);
         let mut lies = Vec::new();
@@ -35,6 +35,21 @@ impl Story<'_> {
             tree: None,
             meaning: Meaning::Commit(Box::new(commit)),
         })
+    }
+
+    /// A member; now and then one who has proposed something.
+    fn committer(&mut self) -> u32 {
+        let member = self.member();
+        let proposer = match self.pending.last().map(|pending| pending.sender) {
+            Some(Sender::Member(leaf)) => leaf,
+            _ => member,
+        };
+        let leaving = self.pending.iter().find(|pending| matches!(pending.proposal, Proposal::SelfRemove));
+        match (self.choices.below(8), leaving.map(|pending| pending.sender)) {
+            (7, Some(Sender::Member(leaf))) => leaf,
+            (6, _) => proposer,
+            _ => member,
+        }
     }
 
     /// Something that a member may commit, and what it does.
@@ -89,7 +104,7 @@ impl Story<'_> {
 }
 
 /// What a proposal is called where a commit refers to it.
-pub(super) fn by_reference(proposal: &Proposal) -> &'static str {
+fn by_reference(proposal: &Proposal) -> &'static str {
     match proposal {
         Proposal::Add(_) => "a referred Add",
         Proposal::Update(_) => "a referred Update",
@@ -101,9 +116,4 @@ pub(super) fn by_reference(proposal: &Proposal) -> &'static str {
         Proposal::SelfRemove => "a referred SelfRemove",
         Proposal::Raw(..) => "a referred unknown proposal",
     }
-}
-
-/// Whether somebody is a member and no other.
-pub(super) fn is_member(sender: Sender, leaf: u32) -> bool {
-    sender == Sender::Member(leaf)
 }

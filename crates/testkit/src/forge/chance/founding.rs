@@ -15,8 +15,9 @@ pub(super) fn found(mut choices: Choices<'_>, now: u64) -> Result<Story<'_>> {
     let shape = choices.one_of(Shape::Warm, &[Shape::Bare]);
     let seed = u64::from(choices.byte()) << 8 | u64::from(choices.byte());
     let mut founding = Founding::of(suite, members, shape, seed).at(now);
+    founding.epoch = choices.one_of(1, &[1, 1, 1, 1, 1, 1, 7, u64::from(u32::MAX), u64::MAX - 4]);
     let mut able = Capabilities::default();
-    if choices.rarely(3) {
+    if choices.rarely(2) {
         able.extensions.push(UNKNOWN);
         able.proposals.push(UNKNOWN);
     }

@@ -43,7 +43,7 @@ impl Story<'_> {
         let mut lies = Vec::new();
         for _ in 0..self.lies() {
             let own = resyncs.then_some(old);
-            lies.push(match self.choices.below(8) {
+            lies.push(match self.choices.below(9) {
                 0 | 1 => self.lie_in_framing(&mut draft.framing, &key)?,
                 2..=4 => self.lie_in_path(draft.path.get_or_insert_default(), own)?,
                 5 => {
@@ -51,6 +51,11 @@ impl Story<'_> {
                     let known = matches!(credential, Credential::Basic(_));
                     draft.path.get_or_insert_default().leaf.credential = Some(credential);
                     if known { "joins under another name" } else { "joins with a credential of another type" }
+                }
+                6 if resyncs => {
+                    let kept = self.forge.leaf(old)?.encryption_key.clone();
+                    draft.path.get_or_insert_default().leaf.encryption_key = Some(kept);
+                    "comes back with the HPKE key that it had"
                 }
                 _ => self.lie_in_joining(&mut draft)?,
             });

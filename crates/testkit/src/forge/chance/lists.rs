@@ -2,17 +2,16 @@
 
 use anyhow::Result;
 
-use super::commits::is_member;
-use super::{REINIT, Story};
-use crate::forge::{Draft, LeafDraft, Listed, Proposal, Sender};
+use super::{REINIT, Story, UNKNOWN};
+use crate::forge::{Credential, Draft, Extension, LeafDraft, Listed, Proposal, ProposalMessage, Sender};
 
 impl Story<'_> {
     /// Puts a lie into the list of a member's commit, and says which.
     pub(super) fn lie_in_list(&mut self, draft: &mut Draft, leaf: u32) -> Result<&'static str> {
-        let (proposal, word) = match self.choices.below(20) {
+        let (proposal, word) = match self.choices.below(23) {
             0 | 1 => return self.say_twice(draft),
-            2 | 3 => return Ok(self.refer_wrongly(draft, leaf)),
-            4 => {
+            2..=4 => return Ok(self.refer_wrongly(draft, leaf)),
+            17 => {
                 draft.path = None;
                 return Ok("list: without a path");
             }
@@ -43,11 +42,73 @@ impl Story<'_> {
                 draft.proposals.push(Listed::Bytes(bytes));
                 return Ok("list: the bytes of a proposal, damaged");
             }
+            15 => return Ok(self.ask_too_much(draft, leaf)),
+            16 if self.all_list(UNKNOWN) => {
+                draft.path = None;
+                draft.proposals.clear();
+                (self.honest_unknown().0, "list: an unknown proposal without a path")
+            }
+            18 => return Ok(self.be_alone(draft, leaf)),
+            19 => return Ok(self.take_over(draft, leaf)),
             _ => self.odd_content()?,
         };
+        if matches!(proposal, Proposal::ReInit { .. }) && self.choices.rarely(2) {
+            draft.proposals.clear();
+        }
         let at = self.choices.below(draft.proposals.len() + 1);
         draft.proposals.insert(at, Listed::Value(proposal));
         Ok(word)
+    }
+
+    /// Sets extensions that only the committer can bear, who may be the only one left.
+    fn ask_too_much(&mut self, draft: &mut Draft, leaf: u32) -> &'static str {
+        if self.choices.rarely(3) {
+            draft.proposals = self.removing_others(leaf);
+        }
+        let rare = 0xf777;
+        let able =
+            draft.path.get_or_insert_default().leaf.capabilities.get_or_insert_with(|| self.able.clone());
+        able.extensions.push(rare);
+        able.proposals.push(rare);
+        able.credentials.push(rare);
+        let mut all = self.forge.extensions().to_vec();
+        all.retain(|extension| extension.kind != 3);
+        all.push(match self.choices.below(4) {
+            0 => Extension::new(rare, Vec::new()),
+            1 => Extension::required_capabilities(&[rare], &[], &[]),
+            2 => Extension::required_capabilities(&[], &[rare], &[]),
+            _ => Extension::required_capabilities(&[], &[], &[rare]),
+        });
+        draft.proposals.push(Listed::Value(Proposal::Extensions(all)));
+        "list: extensions that the committer alone can bear"
+    }
+
+    /// Removes all others, and has a credential that none of them bears.
+    fn be_alone(&mut self, draft: &mut Draft, leaf: u32) -> &'static str {
+        draft.proposals = self.removing_others(leaf);
+        let own = &mut draft.path.get_or_insert_default().leaf;
+        own.credential = Some(Credential::Raw(UNKNOWN, vec![2, 7, 7]));
+        own.capabilities.get_or_insert_with(|| self.able.clone()).credentials.push(UNKNOWN);
+        "list: removes all others, with a credential of an unknown type"
+    }
+
+    fn removing_others(&self, leaf: u32) -> Vec<Listed> {
+        let others = self.forge.members().map(|(member, _)| member).filter(|member| *member != leaf);
+        others.map(|member| Listed::Value(Proposal::Remove(member))).collect()
+    }
+
+    /// Removes or updates somebody, and has the key that goes with it in the path.
+    fn take_over(&mut self, draft: &mut Draft, leaf: u32) -> &'static str {
+        let update = self.pending.iter().find_map(|pending| match (&pending.proposal, pending.sender) {
+            (Proposal::Update(_), Sender::Member(other)) if other != leaf => Some((other, pending.into())),
+            _ => None,
+        });
+        let other = self.another(Some(leaf));
+        let (gone, listed) = update.unwrap_or((other, Listed::Value(Proposal::Remove(other))));
+        draft.proposals = vec![listed];
+        let key = self.forge.leaf(gone).map(|node| node.encryption_key.clone());
+        draft.path.get_or_insert_default().keys.insert(0, key.unwrap_or_default());
+        "path: the key of a leaf that goes"
     }
 
     /// Lists something twice, and has the tree follow it once or twice.
@@ -74,14 +135,19 @@ impl Story<'_> {
 
     fn refer_wrongly(&mut self, draft: &mut Draft, leaf: u32) -> &'static str {
         let hash = self.forge.suite().hash_length();
-        let own = self.pending.iter().find(|pending| is_member(pending.sender, leaf));
+        let is_own = |pending: &&ProposalMessage| match pending.proposal {
+            Proposal::Remove(removed) => removed == leaf,
+            _ => pending.sender == Sender::Member(leaf),
+        };
+        let leaves = |pending: &&ProposalMessage| matches!(pending.proposal, Proposal::SelfRemove);
+        let own = self.pending.iter().filter(is_own).max_by_key(leaves);
         let forgotten = self.forgotten.last();
         match (self.choices.below(5), own, forgotten) {
-            (0 | 1, Some(own), _) => {
+            (0..=2, Some(own), _) => {
                 draft.proposals.push(own.into());
-                "list: refers to what the committer proposed"
+                "list: refers to what is about the committer, or by it"
             }
-            (2, _, Some(old)) => {
+            (0..=2, _, Some(old)) => {
                 draft.proposals.push(old.into());
                 "list: refers to a proposal of an earlier epoch"
             }
@@ -119,7 +185,7 @@ impl Story<'_> {
 
     /// Puts a lie into the list of an external commit, and says which.
     pub(super) fn lie_in_joining(&mut self, draft: &mut Draft) -> Result<&'static str> {
-        let (proposal, word) = match self.choices.below(14) {
+        let (proposal, word) = match self.choices.below(16) {
             0 | 1 => {
                 draft.proposals.retain(|listed| !matches!(listed, Listed::Value(Proposal::ExternalInit(_))));
                 return Ok("list: no ExternalInit");
@@ -149,6 +215,7 @@ impl Story<'_> {
                 return Ok("list: refers to a proposal");
             }
             12 => (self.honest_reinit(), REINIT),
+            13 if self.all_list(UNKNOWN) => (self.honest_unknown().0, "list: an unknown proposal"),
             _ => self.odd_content()?,
         };
         draft.proposals.push(Listed::Value(proposal));

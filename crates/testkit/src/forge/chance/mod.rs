@@ -20,6 +20,7 @@ mod paths;
 mod proposals;
 #[cfg(test)]
 mod tests;
+mod trees;
 mod values;
 
 pub use choices::Choices;
@@ -186,7 +187,9 @@ impl<'a> Story<'a> {
         if self.heard.len() == KEPT {
             self.heard.remove(0);
         }
-        self.heard.push(Said { meaning: Meaning::Nothing, ..said.clone() });
+        let mut said = Said { meaning: Meaning::Nothing, ..said.clone() };
+        said.lies.retain(|lie| *lie != bytes::AGAIN);
+        self.heard.push(said);
     }
 
     /// How many lies are to be in a message.

@@ -44,6 +44,11 @@ impl Story<'_> {
                 draft.leaf.encryption_key = Some(key);
                 "KeyPackage: the init key is the leaf's key"
             }
+            11 if self.choices.rarely(2) => {
+                let leaf = self.member();
+                draft.init_key = Some(self.forge.leaf(leaf)?.encryption_key.clone());
+                "KeyPackage: the init key is another leaf's key"
+            }
             11 => {
                 let (key, word) = self.bad_hpke_key(None)?;
                 draft.init_key = Some(key);
@@ -73,9 +78,9 @@ impl Story<'_> {
 
     fn odd_package_extensions(&mut self) -> (Vec<Extension>, &'static str) {
         let unknown = || Extension::new(UNKNOWN, vec![1]);
-        match self.choices.below(5) {
-            0 => (vec![unknown()], "KeyPackage: an unknown extension"),
-            1 => (vec![unknown(), unknown()], "KeyPackage: an unknown extension twice"),
+        match self.choices.below(7) {
+            5 | 6 => (vec![unknown()], "KeyPackage: an unknown extension"),
+            0 | 1 => (vec![unknown(), unknown()], "KeyPackage: an unknown extension twice"),
             2 => (vec![Extension::new(1, vec![1, b'i'])], "KeyPackage: an application_id"),
             3 => (vec![Extension::new(4, vec![1, 1])], "KeyPackage: an external_pub"),
             _ => (vec![Extension::new(10, Vec::new())], "KeyPackage: last_resort"),

@@ -73,7 +73,7 @@ impl Story<'_> {
         let outside = if has_senders { Sender::External(0) } else { Sender::Member(member) };
         let inside = Sender::Member(member);
         let another = self.another(Some(member));
-        Ok(match self.choices.below(16) {
+        Ok(match self.choices.below(18) {
             0 | 1 => (inside, self.honest_add()?, "Add"),
             2 => (outside, self.honest_add()?, "Add"),
             3 => (Sender::NewMemberProposal, self.honest_add()?, "Add"),
@@ -110,6 +110,7 @@ impl Story<'_> {
                 let other = self.member();
                 (self.forge.update_of(other, &LeafDraft::default())?, "an Update of some leaf")
             }
+            (5, Sender::Member(_)) => (Proposal::SelfRemove, "a SelfRemove, whoever knows it"),
             (4, _) => (Proposal::ExternalInit(self.forge.new_hpke_key()?), "an ExternalInit by itself"),
             _ => self.odd_content()?,
         })
@@ -117,7 +118,7 @@ impl Story<'_> {
 
     /// A proposal with something wrong, in a list or by itself; and what it is.
     pub(super) fn odd_content(&mut self) -> Result<(Proposal, &'static str)> {
-        Ok(match self.choices.below(12) {
+        Ok(match self.choices.below(13) {
             0..=3 => {
                 let (package, word) = self.false_package()?;
                 (Proposal::Add(package), word)
@@ -129,6 +130,7 @@ impl Story<'_> {
             7 | 8 => self.odd_psk(),
             9 => self.odd_reinit(),
             10 => (Proposal::Remove(self.nobody()), "a Remove of nobody"),
+            11 => (Proposal::Raw(UNKNOWN, vec![3, 7, 7, 7]), "an unknown proposal, whoever knows it"),
             _ => {
                 let body = self.choices.one_of(&[1, 7][..], &[&[], &[9, 7]]);
                 let kind = self.choices.one_of(UNKNOWN, &[0x0a0a, 0, 8, 9, 11, 0xffff, 1, 2, 3, 4, 6]);
@@ -167,7 +169,7 @@ impl Story<'_> {
                 PskId::Resumption {
                     usage: 1,
                     group_id: group_id.clone(),
-                    epoch: epoch + 1,
+                    epoch: epoch.wrapping_add(1),
                     nonce: nonce.clone(),
                 },
                 "PreSharedKey: of an epoch to come",

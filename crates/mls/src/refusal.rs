@@ -169,7 +169,7 @@ rules! {
     ProposalUndeclared, "§12.1", "nobody has declared this type of proposal";
     ProposalUnsupported, "§12.2", "not every member lists this type of proposal";
     ProposalMisplaced, "§12.1", "this proposal cannot be sent by itself, or not by this sender";
-    ProposalRepeated, "§12.1", "this very proposal is pending already";
+    ProposalRepeated, "policy", "this very proposal is pending already";
     TooManyPending, "policy", "too many proposals are pending";
     RemoveBlank, "§12.1.3", "the leaf to remove is blank or beyond the tree";
     RequiredCapabilities, "§12.1.7", "not every member has what the new extensions require";

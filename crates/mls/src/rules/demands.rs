@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What of RFC 9420's extensions a group may have (§17.3).
-pub(crate) const GROUP_EXTENSIONS: &[u16] = &[REQUIRED_CAPABILITIES, EXTERNAL_SENDERS];
+const GROUP_EXTENSIONS: &[u16] = &[REQUIRED_CAPABILITIES, EXTERNAL_SENDERS];
 
 /// The group's side of a leaf's validation.
 #[derive(Clone, Copy)]

@@ -6,6 +6,6 @@ mod key_package;
 mod leaf;
 mod proposal;
 
-pub(crate) use demands::{Demands, GROUP_EXTENSIONS};
+pub(crate) use demands::Demands;
 pub(crate) use leaf::{Entry, leaf_content};
 pub(crate) use proposal::ProposalContext;

@@ -1,11 +1,11 @@
 //! Validation of a proposal by itself (RFC 9420 §12.1), when it arrives and again when it is committed.
 
-use super::{Demands, Entry, GROUP_EXTENSIONS};
+use super::{Demands, Entry};
 use crate::{
     envelope::{MLS_10, Sender},
     refusal::{Place, Refusal, Rule},
     tree::{Kind, Moves, Tree},
-    wire::{LeafNode, PreSharedKey, Proposal, ReInit, is_default_proposal},
+    wire::{Extensions, LeafNode, PreSharedKey, Proposal, ReInit, is_default_proposal},
 };
 
 /// The usage of a resumption key that an application may ask for (§8.4).
@@ -33,11 +33,7 @@ impl ProposalContext<'_> {
                 Ok(())
             }
             Proposal::ExternalInit(_) => Err(Rule::ExternalInitKey.at(place)),
-            Proposal::GroupContextExtensions(extensions) => {
-                Demands::of(demands.suite, *extensions, demands.policy, demands.now)
-                    .map(drop)
-                    .map_err(|refusal| refusal.rule.at(place))
-            }
+            Proposal::GroupContextExtensions(extensions) => self.check_group_extensions(*extensions, place),
             // Types beyond RFC 9420's must be listed by all who will process them; whether they are is judged with
             // the list of the commit, because who is removed by it does not count.
             Proposal::SelfRemove | Proposal::Other { .. } => Ok(()),
@@ -89,15 +85,18 @@ impl ProposalContext<'_> {
         if reinit.version < MLS_10 {
             return Err(Rule::ReInitVersion.at(place));
         }
-        if reinit.extensions.twice().is_some() {
-            return Err(Rule::ExtensionTwice.at(place));
-        }
-        if reinit.extensions.misplaced(GROUP_EXTENSIONS).is_some() {
-            return Err(Rule::ExtensionPlace.at(place));
-        }
+        self.check_group_extensions(reinit.extensions, place)?;
         if !self.demands.policy.takes_reinit() {
             return Err(Rule::ReInitRefused.at(place));
         }
         Ok(())
+    }
+
+    /// Whether a group may have these extensions, and their data can be read.
+    fn check_group_extensions(&self, extensions: Extensions<'_>, place: Place) -> Result<(), Refusal> {
+        let demands = self.demands;
+        Demands::of(demands.suite, extensions, demands.policy, demands.now)
+            .map(drop)
+            .map_err(|refusal| refusal.rule.at(place))
     }
 }

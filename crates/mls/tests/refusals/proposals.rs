@@ -416,6 +416,17 @@ fn reinits(docket: &Docket) {
         taken_everywhere(&taking, "a ReInit", &reinit(&trial, 1));
         taken_everywhere(&taking, "to a later version", &reinit(&trial, 2));
         refused_everywhere(&taking, "to an older version", &reinit(&trial, 0), Rule::ReInitVersion);
+        let with = |extensions: &[Extension]| match reinit(&trial, 1) {
+            Proposal::ReInit { group_id, version, suite, .. } => {
+                Proposal::ReInit { group_id, version, suite, extensions: extensions.to_vec() }
+            }
+            other => other,
+        };
+        let demand = Extension::required_capabilities(&[UNKNOWN], &[], &[]);
+        taken_everywhere(&taking, "with a demand", &with(std::slice::from_ref(&demand)));
+        let broken = with(&[Extension::new(demand.kind, vec![9])]);
+        refused_everywhere(&taking, "with a demand that is none", &broken, Rule::GroupExtensionData);
+        refused_everywhere(&taking, "with two", &with(&[demand.clone(), demand]), Rule::ExtensionTwice);
         refused_everywhere(&trial, "not taken", &reinit(&trial, 1), Rule::ReInitRefused);
     }
 }

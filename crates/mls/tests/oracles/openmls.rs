@@ -8,17 +8,18 @@ use openmls::prelude::{
 };
 use openmls_rust_crypto::OpenMlsRustCrypto;
 
-use super::{Follower, Seen};
+use super::{Follower, Seen, Weighed, in_full};
 
 pub(crate) struct OpenMls {
     provider: OpenMlsRustCrypto,
     group: PublicGroup,
 }
 
-impl OpenMls {
-    fn process(&self, message: &[u8]) -> Result<ProcessedMessageContent> {
-        let MlsMessageBodyIn::PublicMessage(message) = read(message)? else { bail!("not a PublicMessage") };
-        Ok(self.group.process_message(self.provider.crypto(), message)?.into_content())
+impl Weighed for ProcessedMessageContent {
+    fn leads_to(&self) -> Option<[Vec<u8>; 2]> {
+        let Self::StagedCommitMessage(commit) = self else { return None };
+        let context = commit.group_context();
+        Some([context.tree_hash(), context.confirmed_transcript_hash()].map(<[u8]>::to_vec))
     }
 }
 
@@ -29,31 +30,41 @@ impl Follower for OpenMls {
     fn observe(group_info: &[u8], ratchet_tree: Option<&[u8]>) -> Result<Self> {
         let MlsMessageBodyIn::GroupInfo(group_info) = read(group_info)? else { bail!("not a GroupInfo") };
         let tree = match (ratchet_tree, group_info.extensions().ratchet_tree()) {
-            (Some(bytes), _) => RatchetTreeIn::tls_deserialize_exact(bytes)?,
+            (Some(bytes), _) => RatchetTreeIn::tls_deserialize_exact(bytes).map_err(in_full)?,
             (None, inside) => inside.context("no tree anywhere")?.ratchet_tree().clone(),
         };
         let provider = OpenMlsRustCrypto::default();
         let (crypto, storage, waiting) = (provider.crypto(), provider.storage(), ProposalStore::new());
-        let (group, _) = PublicGroup::from_external(crypto, storage, tree, group_info, waiting)?;
+        let (group, _) =
+            PublicGroup::from_external(crypto, storage, tree, group_info, waiting).map_err(in_full)?;
         Ok(Self { provider, group })
     }
 
-    fn hear_proposal(&mut self, message: &[u8]) -> Result<()> {
-        match self.process(message)? {
-            ProcessedMessageContent::ProposalMessage(proposal)
-            | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
-                Ok(self.group.add_proposal(self.provider.storage(), *proposal)?)
-            }
-            _ => bail!("not a proposal"),
+    type Weighed = ProcessedMessageContent;
+
+    fn weigh(&self, message: &[u8]) -> Result<ProcessedMessageContent> {
+        let MlsMessageBodyIn::PublicMessage(message) = read(message)? else { bail!("not a PublicMessage") };
+        let processed = self.group.process_message(self.provider.crypto(), message).map_err(in_full)?;
+        let content = processed.into_content();
+        match content {
+            ProcessedMessageContent::ProposalMessage(_)
+            | ProcessedMessageContent::ExternalJoinProposalMessage(_)
+            | ProcessedMessageContent::StagedCommitMessage(_) => Ok(content),
+            _ => bail!("neither a commit nor a proposal"),
         }
     }
 
-    fn hear_commit(&mut self, message: &[u8]) -> Result<()> {
-        match self.process(message)? {
+    fn adopt(&mut self, weighed: ProcessedMessageContent) -> Result<()> {
+        let storage = self.provider.storage();
+        match weighed {
             ProcessedMessageContent::StagedCommitMessage(commit) => {
-                Ok(self.group.merge_commit(self.provider.storage(), *commit)?)
+                Ok(self.group.merge_commit(storage, *commit)?)
             }
-            _ => bail!("not a commit"),
+            ProcessedMessageContent::ProposalMessage(proposal)
+            | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
+                Ok(self.group.add_proposal(storage, *proposal)?)
+            }
+            _ => bail!("neither a commit nor a proposal"),
         }
     }
 
@@ -70,7 +81,7 @@ impl Follower for OpenMls {
 
 fn read(bytes: &[u8]) -> Result<MlsMessageBodyIn> {
     let mut rest = bytes;
-    let message = MlsMessageIn::tls_deserialize(&mut rest)?;
+    let message = MlsMessageIn::tls_deserialize(&mut rest).map_err(in_full)?;
     ensure!(rest.is_empty(), "{} bytes after an MLSMessage", rest.len());
     Ok(message.extract())
 }

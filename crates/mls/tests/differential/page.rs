@@ -117,8 +117,8 @@ fn figures(tally: &Tally, seeds: Range<u64>) -> String {
     }
     line("all", &tally.total());
     let broken = tally.broken().into_iter().map(|(rule, count)| format!("{} {count}", rule.name()));
-    let within = tally.unbroken().into_iter().map(Rule::name).collect::<Vec<_>>();
+    let beyond = tally.unbroken().into_iter().map(Rule::name).collect::<Vec<_>>();
     writeln!(text, "\nRules that ours found broken: {}.", broken.collect::<Vec<_>>().join(", ")).unwrap();
-    writeln!(text, "\nRules that nothing here can break: {}.", within.join(", ")).unwrap();
+    writeln!(text, "\nRules that nothing here can break: {}.", beyond.join(", ")).unwrap();
     text
 }

@@ -8,18 +8,31 @@ use maypole_testkit::forge::chance::Kind;
 use crate::table::{Difference, How, Library, Row, Way, rows};
 use crate::verdict::Verdict;
 
-/// Rules that nothing here can break: bounds that are not set so low, what the policies do not ask, and what is said of
-/// GroupInfos and Welcomes that come with a commit.
+/// Rules that nothing here can break: bounds that are not set so low, what the policies do not ask, what is said of
+/// GroupInfos and Welcomes that come with a commit, groups that begin in epoch 0, keys of both kinds, and the application's
+/// data and wire formats.
 const OUT_OF_REACH: &[Rule] = &[
     Rule::TooLarge,
     Rule::TagDiffers,
     Rule::ContextDiffers,
     Rule::NoExternalPub,
+    Rule::FirstEpoch,
     Rule::WelcomeRecipients,
+    Rule::KeyOfBothKinds,
     Rule::CredentialRefused,
     Rule::TooManyPending,
+    Rule::PskOrigins,
     Rule::MustCommit,
     Rule::TooManyMembers,
+    Rule::ComponentUnknown,
+    Rule::AppDataRefused,
+    Rule::AppDataAbsent,
+    Rule::AppDataTogether,
+    Rule::AppDataReplaced,
+    Rule::AppDataDictionary,
+    Rule::WireFormats,
+    Rule::LeafWireFormats,
+    Rule::RequiredWireFormats,
 ];
 
 /// A message is shown in hex if it has no more bytes than this.

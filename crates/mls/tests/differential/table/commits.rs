@@ -19,8 +19,8 @@ pub(super) const ROWS: &[Row] = &[
         Both,
         Takes(&[R::LeafKey]),
         "§5.1.1",
-        "An HPKE key of a leaf or a KeyPackage that has not the form of the suite's keys is taken; \
-         nobody can encrypt to it.",
+        "An HPKE key of a leaf that has not the form of the suite's keys is taken, by OpenMLS also the \
+         init key of a KeyPackage; nobody can encrypt to it.",
     )
     .of(&[K::Commit, K::ExternalCommit, K::Import]),
     Row::new(
@@ -31,7 +31,13 @@ pub(super) const ROWS: &[Row] = &[
          one is for whoever defines it; ours asks the policy.",
     )
     .of(&[K::Commit])
-    .with(&["an unknown proposal", "a referred unknown", "list: an unknown", "list: refers to"]),
+    .with(&[
+        "an unknown proposal",
+        "a referred unknown",
+        "list: an unknown",
+        "list: refers to",
+        "a proposal of some",
+    ]),
     Row::new(
         Both,
         Takes(&[R::EncryptionKeyKept]),
@@ -88,8 +94,8 @@ pub(super) const ROWS: &[Row] = &[
         Both,
         Takes(&[R::EncryptionKeyTwice]),
         "§12.4.3.1",
-        "A new leaf with the HPKE key of a parent is taken, and then nobody can join: the tree has one \
-         key twice.",
+        "A new leaf with the HPKE key of a parent is taken. The tree has one key twice then, and \
+         whoever is to join must refuse it.",
     )
     .of(COMMITS),
     Row::new(OpenMls, Takes(&[R::SignatureKeyTwice]), "§12.2", "The same Add twice is taken as one.")

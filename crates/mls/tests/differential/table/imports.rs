@@ -31,15 +31,16 @@ pub(super) const ROWS: &[Row] = &[
         OpenMls,
         Takes(&[R::ParentHash]),
         "§7.9.2",
-        "A tree is imported in which a parent has unmerged leaves that its parent hash does not bear out.",
+        "A parent whose unmerged leaves lack one that was added later is taken: the hash is compared, the \
+         resolution is not.",
     )
     .of(&[K::Import]),
     Row::new(
         OpenMls,
         Panics("Unmerged leaves should not be blank"),
         "§12.4.3.1",
-        "A tree in which an unmerged leaf is blank makes a build with debug assertions panic, before any \
-         signature is verified.",
+        "A tree in which an unmerged leaf is blank makes a build with debug assertions panic, before \
+         the GroupInfo's signature is verified.",
     )
     .of(&[K::Import]),
     Row::new(

@@ -399,6 +399,8 @@ fn wire_formats_that_a_leaf_learns_or_forgets(docket: &Docket) {
         all.play("it forgets", &changing(&all, &[FORMAT + 1]));
         all.refuses_commit("forgotten", &demand(&all), expected());
         but_one.refuses_commit("not yet known", &demand(&but_one), expected());
+        let at_once = Draft { proposals: demand(&but_one).proposals, ..changing(&but_one, &[FORMAT]) };
+        but_one.takes_commit("learnt at once", &at_once);
         but_one.play("it learns", &changing(&but_one, &[FORMAT]));
         but_one.takes_commit("learnt", &demand(&but_one));
     }

@@ -119,6 +119,20 @@ mod tests {
         assert_eq!(table.find(b"neither", |_| true), None);
     }
 
+    /// Only a full table makes room for a larger one, and whoever comes then moves a few entries and not all.
+    #[test]
+    fn a_full_table_is_left_a_few_keys_at_a_time() {
+        let mut table = KeyTable::default();
+        for place in 0..3_000_u32 {
+            let (length, capacity) = (table.entries.len(), table.entries.capacity());
+            table.insert(&place.to_be_bytes(), place);
+            let is_new = table.entries.capacity() != capacity;
+            assert_eq!(is_new, length == capacity, "at {place}");
+            let stay = if is_new { 0 } else { length };
+            assert!(table.entries.len() <= stay + EMPTIED_AT_ONCE + 1, "at {place}");
+        }
+    }
+
     proptest! {
         #[test]
         fn it_agrees_with_a_plain_set_while_it_grows(

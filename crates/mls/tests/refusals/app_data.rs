@@ -22,6 +22,7 @@ cases![
     dictionaries_that_cannot_be_read,
     wire_formats_that_cannot_be_read,
     wire_formats_that_somebody_lacks,
+    wire_formats_that_a_leaf_learns_or_forgets,
     extensions_in_wrong_places,
     leaving_twice,
 ];
@@ -134,10 +135,14 @@ fn components_that_nobody_knows(docket: &Docket) {
         }
     }
     for trial in worlds(docket) {
-        for kind in [APP_DATA_UPDATE, APP_EPHEMERAL] {
-            for body in [vec![], vec![0], vec![0, 5], vec![0, 5, 1], vec![0, 5, 1, 2, 7], vec![0, 5, 3]] {
-                refused_everywhere(&trial, "cut short", &Proposal::Raw(kind, body), Rule::Malformed);
-            }
+        for body in [vec![], vec![0], vec![0, 5], vec![0, 5, 1], vec![0, 5, 1, 2, 7], vec![0, 5, 3]] {
+            let cut = Proposal::Raw(APP_DATA_UPDATE, body);
+            refused_everywhere(&trial, "cut short", &cut, Rule::Malformed);
+        }
+        // What is missing is read from the signature: no body is here that one in so many signatures makes whole.
+        for body in [vec![0], vec![0, 5], vec![0, 5, 1], vec![0, 5, 3]] {
+            let cut = Proposal::Raw(APP_EPHEMERAL, body);
+            refused_everywhere(&trial, "cut short", &cut, Rule::Malformed);
         }
     }
 }
@@ -341,23 +346,35 @@ fn wire_formats_that_cannot_be_read(docket: &Docket) {
     }
 }
 
-fn wire_formats_that_somebody_lacks(docket: &Docket) {
-    const FORMAT: u16 = 0xf00f;
-    let reading = |formats: &[u16]| LeafDraft {
+/// A wire format that has to be listed.
+const FORMAT: u16 = 0xf00f;
+
+fn reading(formats: &[u16]) -> LeafDraft {
+    LeafDraft {
         capabilities: Some(able()),
         extensions: Some(vec![Extension::supported_wire_formats(formats)]),
         ..LeafDraft::default()
-    };
+    }
+}
+
+/// Two groups: all read the format; all but one do.
+fn readers(docket: &Docket, shape: Shape) -> [Trial<'_>; 2] {
+    let mut all = founding(Suite::One, shape, &[]);
+    all.leaves = (0..8).map(|leaf| (leaf, reading(&[FORMAT]))).collect();
+    let mut but_one = all.clone();
+    but_one.leaves.insert(5, reading(&[FORMAT + 1]));
+    [all, but_one].map(|founding| Trial::under(docket, &founding, &Knows))
+}
+
+/// A commit that requires the format.
+fn demand(trial: &Trial<'_>) -> Draft {
+    let demand = Extension::required_wire_formats(&[1, 2, FORMAT]);
+    trial.forge.draft_update(0).with(with(&trial.forge, demand))
+}
+
+fn wire_formats_that_somebody_lacks(docket: &Docket) {
     for shape in [Shape::Warm, Shape::Bare] {
-        let mut all = founding(Suite::One, shape, &[]);
-        all.leaves = (0..8).map(|leaf| (leaf, reading(&[FORMAT]))).collect();
-        let mut but_one = all.clone();
-        but_one.leaves.insert(5, reading(&[FORMAT + 1]));
-        let (all, but_one) = (Trial::under(docket, &all, &Knows), Trial::under(docket, &but_one, &Knows));
-        let demand = |trial: &Trial<'_>| {
-            let demand = Extension::required_wire_formats(&[1, 2, FORMAT]);
-            trial.forge.draft_update(0).with(with(&trial.forge, demand))
-        };
+        let [all, but_one] = readers(docket, shape);
         all.takes_commit("all read it", &demand(&all));
         let expected = (Rule::RequiredWireFormats, Place::Type(FORMAT));
         but_one.refuses_commit("one does not", &demand(&but_one), expected);
@@ -370,6 +387,26 @@ fn wire_formats_that_somebody_lacks(docket: &Docket) {
         };
         let draft = demanding.forge.draft_update(3);
         demanding.refuses_changed("a leaf", &draft, lie, (Rule::LeafWireFormats, Place::PathLeaf));
+    }
+}
+
+/// A leaf that can all that it could before may still read other formats.
+fn wire_formats_that_a_leaf_learns_or_forgets(docket: &Docket) {
+    let expected = || (Rule::RequiredWireFormats, Place::Type(FORMAT));
+    for shape in [Shape::Warm, Shape::Bare] {
+        let [mut all, mut but_one] = readers(docket, shape);
+        let changing = |trial: &Trial<'_>, formats: &[u16]| {
+            let mut draft = trial.forge.draft_update(5);
+            draft.path.as_mut().unwrap().leaf = reading(formats);
+            draft
+        };
+        all.play("it forgets", &changing(&all, &[FORMAT + 1]));
+        all.refuses_commit("forgotten", &demand(&all), expected());
+        but_one.refuses_commit("not yet known", &demand(&but_one), expected());
+        let at_once = Draft { proposals: demand(&but_one).proposals, ..changing(&but_one, &[FORMAT]) };
+        but_one.takes_commit("learnt at once", &at_once);
+        but_one.play("it learns", &changing(&but_one, &[FORMAT]));
+        but_one.takes_commit("learnt", &demand(&but_one));
     }
 }
 

@@ -40,6 +40,19 @@ impl<'a> Choices<'a> {
         *first
     }
 
+    /// A few of the bytes themselves, behind one that says how many.
+    pub fn some(&mut self) -> &'a [u8] {
+        let count = usize::from(self.byte()).min(self.rest.len());
+        let (some, rest) = self.rest.split_at_checked(count).unwrap_or((self.rest, &[]));
+        self.rest = rest;
+        some
+    }
+
+    /// All bytes that are left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
+    }
+
     /// A number below another; 0 where that is 0.
     pub fn below(&mut self, end: usize) -> usize {
         let drawn = match end {

@@ -1,0 +1,12 @@
+//! mls-rs as a judge, and what is known of where it differs: both belong to the tests beside this one.
+
+#[path = "../oracles/follower.rs"]
+mod follower;
+#[path = "../differential/lenient.rs"]
+pub(super) mod lenient;
+#[path = "../oracles/mls_rs.rs"]
+pub(super) mod mls_rs;
+#[path = "../differential/table/mod.rs"]
+pub(super) mod table;
+
+pub(super) use follower::{Follower, Seen, Weighed, in_full};

@@ -1,0 +1,47 @@
+//! The policies by which laws have things judged.
+
+use maypole_mls::{
+    Declared, Policy, Strict,
+    wire::{Body, Credential},
+};
+use maypole_testkit::forge::chance::Choices;
+
+/// Types of proposals that [`TakesAll`] declares: without content, of one vector, of two.
+pub(super) const DECLARED: [(u16, Body); 3] =
+    [(0xf001, Body::Empty), (0xf002, Body::Opaque), (0xf003, Body::Opaques(2))];
+
+/// How the content of a declared type is written.
+pub(super) fn declared(kind: u16) -> Option<Body> {
+    DECLARED.iter().find(|(declared, _)| *declared == kind).map(|(_, body)| *body)
+}
+
+/// Takes what can be taken.
+pub(super) struct TakesAll;
+
+impl Policy for TakesAll {
+    fn may_replace(&self, _: &Credential<'_>, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn may_share_identity(&self) -> bool {
+        true
+    }
+
+    fn takes_pre_shared_keys(&self) -> bool {
+        true
+    }
+
+    fn takes_reinit(&self) -> bool {
+        true
+    }
+
+    fn declared(&self, proposal_type: u16) -> Option<Declared> {
+        let body = declared(proposal_type)?;
+        Some(Declared { body, needs_path: false, external: true, in_external_commit: true })
+    }
+}
+
+/// The policy that an input chooses.
+pub(super) fn policy(choices: &mut Choices<'_>) -> &'static dyn Policy {
+    if choices.rarely(2) { &TakesAll } else { &Strict }
+}

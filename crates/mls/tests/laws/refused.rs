@@ -1,0 +1,88 @@
+//! What is refused changes nothing, and nothing that comes after it.
+
+use maypole_mls::{Delta, Group, Policy};
+use maypole_testkit::forge::{
+    Forge,
+    chance::{Choices, Kind, Story},
+};
+
+use super::{
+    policies::policy,
+    world::{MESSAGES, NOW, begin},
+};
+
+/// Whatever is said in a group and refused (a message, a written delta that is not quite what it was, a delta of an earlier
+/// state) leaves its state as it was to the byte, and the next honest commit does what it would have done.
+pub fn refused(input: &[u8]) {
+    let mut choices = Choices::new(input);
+    let policy = policy(&mut choices);
+    let (place, mask) = (choices.below(1 << 16), choices.byte() | 1);
+    let mut story = Story::begin(choices, NOW.0).unwrap();
+    let mut group = begin(story.forge(), policy);
+    let mut honest = Honest::of(&group, story.forge(), policy);
+    let mut last: Option<Delta> = None;
+    for _ in 0..MESSAGES {
+        if story.is_over() {
+            return;
+        }
+        let said = story.say().unwrap();
+        if said.kind == Kind::Import {
+            continue;
+        }
+        let verdict = group.validate(&said.message, policy, NOW);
+        honest.is_unchanged(&group, policy, &said.to_string());
+        let Ok(delta) = verdict else { continue };
+
+        let mut spoilt = delta.to_bytes();
+        let place = place % spoilt.len();
+        spoilt[place] ^= mask;
+        let mut copy = group.clone();
+        if copy.replay(&spoilt).is_err() {
+            honest.is_unchanged(&copy, policy, &format!("{said}, byte {place} of its delta turned"));
+        }
+        if !said.is_honest() {
+            continue;
+        }
+        story.believe(&said).unwrap();
+        group.apply(delta.clone()).unwrap();
+        if group.successor().is_some() {
+            return;
+        }
+        honest = Honest::of(&group, story.forge(), policy);
+        if let Some(earlier) = last.replace(delta) {
+            group.apply(earlier).unwrap_err();
+            honest.is_unchanged(&group, policy, "a delta of an earlier state");
+        }
+    }
+}
+
+/// A state, and what an honest commit would make of it.
+struct Honest {
+    state: Vec<u8>,
+    commit: Vec<u8>,
+    effect: (Vec<u8>, Vec<u8>),
+}
+
+impl Honest {
+    fn of(group: &Group, forge: &Forge, policy: &dyn Policy) -> Self {
+        let (committer, _) = forge.members().last().unwrap();
+        let commit = forge.commit(&forge.draft_update(committer)).unwrap().message;
+        Self { state: group.snapshot(), effect: effect(group, &commit, policy), commit }
+    }
+
+    #[track_caller]
+    fn is_unchanged(&self, group: &Group, policy: &dyn Policy, what: &str) {
+        assert!(group.snapshot() == self.state, "{what}: the group is another");
+        let after = effect(group, &self.commit, policy);
+        assert!(after == self.effect, "{what}: an honest commit does something else");
+    }
+}
+
+/// What a commit that is taken makes of a group: its delta, and the state that it leads to.
+fn effect(group: &Group, commit: &[u8], policy: &dyn Policy) -> (Vec<u8>, Vec<u8>) {
+    let delta = group.validate(commit, policy, NOW).unwrap();
+    let mut after = group.clone();
+    let bytes = delta.to_bytes();
+    after.apply(delta).unwrap();
+    (bytes, after.snapshot())
+}

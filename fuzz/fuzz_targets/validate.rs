@@ -1,0 +1,5 @@
+//! Puts the law `validate` to what libFuzzer makes up.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| maypole_fuzz::laws::validate(bytes));

@@ -66,7 +66,7 @@ pub(super) const ROWS: &[Row] = &[
         "A SelfRemove cannot be read: its number, 10, is read as a proposal of the application's with a \
          body, which is what follows.",
     )
-    .with(&["SelfRemove", "a SelfRemove", "list: a SelfRemove"]),
+    .with(&["SelfRemove", "a SelfRemove", "a second SelfRemove", "list: a SelfRemove"]),
     Row::new(
         MlsRs,
         Takes(&[

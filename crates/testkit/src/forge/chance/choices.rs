@@ -7,7 +7,7 @@ use crate::forge::dice::Dice;
 /// ```
 /// use maypole_testkit::forge::chance::Choices;
 ///
-/// let mut choices = Choices::new(&[7, 255]);
+/// let mut choices = Choices::new(&[7, 254]);
 /// assert_eq!(choices.below(4), 3);
 /// assert!(choices.rarely(3));
 /// assert_eq!((choices.below(4), choices.rarely(3)), (0, false));

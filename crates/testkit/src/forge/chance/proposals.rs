@@ -32,6 +32,12 @@ impl Story<'_> {
         for _ in 0..self.lies() {
             lies.push(match self.choices.below(8) {
                 0..=2 => self.lie_in_framing(&mut draft.framing, &key)?,
+                3 if self.leaving().is_some() => {
+                    draft.framing.sender = self.leaving().unwrap_or(draft.framing.sender);
+                    draft.proposal = Proposal::SelfRemove;
+                    key = self.key_for(draft.framing.sender, &draft.proposal)?;
+                    "a second SelfRemove"
+                }
                 3 => {
                     draft.framing.sender = self.some_sender();
                     key = self.key_for(draft.framing.sender, &draft.proposal)?;
@@ -96,6 +102,12 @@ impl Story<'_> {
                 (inside, proposal, word)
             }
         })
+    }
+
+    /// Somebody who has proposed to remove itself.
+    fn leaving(&self) -> Option<Sender> {
+        let mut waiting = self.pending.iter();
+        waiting.find(|pending| matches!(pending.proposal, Proposal::SelfRemove)).map(|pending| pending.sender)
     }
 
     /// Whether a member may propose to remove itself: once in an epoch, where all know that.

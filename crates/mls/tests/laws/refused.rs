@@ -1,6 +1,6 @@
 //! What is refused changes nothing, and nothing that comes after it.
 
-use maypole_mls::{Delta, Group, Policy};
+use maypole_mls::{Delta, Group, Policy, Refusal};
 use maypole_testkit::forge::{
     Forge,
     chance::{Choices, Kind, Story},
@@ -56,11 +56,14 @@ pub fn refused(input: &[u8]) {
     }
 }
 
+/// A commit's delta and the state that it leads to; or why there is none, as in the last epoch that there can be.
+type Effect = Result<(Vec<u8>, Vec<u8>), Refusal>;
+
 /// A state, and what an honest commit would make of it.
 struct Honest {
     state: Vec<u8>,
     commit: Vec<u8>,
-    effect: (Vec<u8>, Vec<u8>),
+    effect: Effect,
 }
 
 impl Honest {
@@ -78,11 +81,13 @@ impl Honest {
     }
 }
 
-/// What a commit that is taken makes of a group: its delta, and the state that it leads to.
-fn effect(group: &Group, commit: &[u8], policy: &dyn Policy) -> (Vec<u8>, Vec<u8>) {
-    let delta = group.validate(commit, policy, NOW).unwrap();
+/// What an honest commit makes of a group.
+fn effect(group: &Group, commit: &[u8], policy: &dyn Policy) -> Effect {
+    let delta = group.validate(commit, policy, NOW);
+    assert!(delta.is_ok() || group.epoch() == u64::MAX, "an honest commit is refused: {delta:?}");
+    let delta = delta?;
     let mut after = group.clone();
     let bytes = delta.to_bytes();
     after.apply(delta).unwrap();
-    (bytes, after.snapshot())
+    Ok((bytes, after.snapshot()))
 }

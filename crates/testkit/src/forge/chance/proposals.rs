@@ -32,16 +32,14 @@ impl Story<'_> {
         for _ in 0..self.lies() {
             lies.push(match self.choices.below(8) {
                 0..=2 => self.lie_in_framing(&mut draft.framing, &key)?,
-                3 if self.leaving().is_some() => {
-                    draft.framing.sender = self.leaving().unwrap_or(draft.framing.sender);
-                    draft.proposal = Proposal::SelfRemove;
-                    key = self.key_for(draft.framing.sender, &draft.proposal)?;
-                    "a second SelfRemove"
-                }
                 3 => {
-                    draft.framing.sender = self.some_sender();
-                    key = self.key_for(draft.framing.sender, &draft.proposal)?;
-                    "by somebody who may not, perhaps"
+                    let (sender, proposal, word) = match self.leaving() {
+                        Some(sender) => (sender, Proposal::SelfRemove, "a second SelfRemove"),
+                        None => (self.some_sender(), draft.proposal, "by somebody who may not, perhaps"),
+                    };
+                    key = self.key_for(sender, &proposal)?;
+                    (draft.framing.sender, draft.proposal) = (sender, proposal);
+                    word
                 }
                 _ => {
                     let (proposal, word) = self.false_content(draft.framing.sender)?;

@@ -340,7 +340,7 @@ impl Group {
     }
 
     /// Carries out a delta again that was written by [`Delta::to_bytes`]. Nothing in it is judged anew, but it must come
-    /// to the same tree hash.
+    /// to the same tree hash. The proposals that waited when a commit was made need not be there again.
     ///
     /// ```
     /// use maypole_mls::{Group, Strict, UnixSeconds};
@@ -366,7 +366,9 @@ impl Group {
         let unknown = reader.broken("this is no delta, or one of a newer format");
         let format = reader.u16("the delta's format is missing")?;
         let base = Base::read(&mut reader)?;
-        if base != Base::of(self) {
+        // A commit ends what waits, and its delta says all that it did: what waited need not be there again.
+        let waits = if format == COMMIT_FORMAT { base.pending } else { self.pending_hash };
+        if base != (Base { pending: waits, ..Base::of(self) }) {
             return Err(ReplayError::OtherState);
         }
         let delta = match format {

@@ -29,6 +29,7 @@ impl<B: Backend> Road<B> {
         };
         let input = Input::Outcome(outcome);
         let next = step(group.as_ref(), &mut case, input, self.matrix.terms(), clock::now());
+        let next = self.judge(group.as_ref(), &mut case, next, asker).await;
         match self.enter(group, next, staged.get().row, Some(staged), asker).await? {
             End::Decided => Ok(()),
             End::Refused(rejection) => self.refuse_staged(group.as_ref(), staged, asker, &rejection).await,

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use maypole_core::auth::Authenticated;
 use maypole_core::batch::{Backend, Expect};
-use maypole_core::group::{Case, Command, Decision, Group, Input, Request, Staged, Step, Terms, step};
+use maypole_core::group::{
+    Case, Command, Decision, Fetched, Group, Input, Need, Request, Staged, Standing, Step, Terms, step,
+};
 use maypole_core::ids::{ClientId, GroupId, InboxSeq, UserId};
 use maypole_core::ledger::{Answered, Durable, Ledger, LedgerError};
 use maypole_core::limits;
@@ -188,6 +190,7 @@ impl<B: Backend> Road<B> {
         let mut case = Case::new(staged.get().command());
         let input = Input::Resume(permit);
         let resumed = step(group.as_ref(), &mut case, input, self.matrix.terms(), staged_at);
+        let resumed = self.judge(group.as_ref(), &mut case, resumed, &asker).await;
         if let Step::Reject(rejection) = resumed {
             // It was found valid in this very state; what has changed since is not the group.
             tracing::error!(group = ?staged.get().group(), %rejection, "what was staged is not valid any more");
@@ -207,10 +210,27 @@ impl<B: Backend> Road<B> {
         let prefix = spelling(group, asker.prefix());
         while let Step::Need(need) = next {
             let command: Authenticated<Command> = case.command().clone();
-            let fetched = self.matrix.permits().answer(need, command.get(), prefix).await;
+            let permits = self.matrix.permits();
+            let fetched = match need {
+                Need::Keys(keys) => Fetched::Keys(permits.check_keys(&keys).await),
+                Need::Permit(question) => {
+                    Fetched::Permit(permits.permit(&question, command.get(), prefix).await)
+                }
+                Need::Predecessor(group) => Fetched::Predecessor(self.standing(&group).await),
+                Need::Signatures(to_sign) => Fetched::Signatures(self.matrix.sign(&to_sign)),
+            };
             next = step(group, case, Input::Fetched(fetched), self.matrix.terms(), clock::now());
         }
         next
+    }
+
+    /// How a group stands that another is to succeed.
+    async fn standing(&self, group: &GroupId) -> Result<Option<Box<Standing>>, Rejection> {
+        let found = self.ledger.group(group, self.matrix.terms()).await.map_err(|error| {
+            tracing::error!(?group, %error, "a generation cannot be read");
+            Rejection::Unavailable { users: Vec::new(), problem: "the generation before cannot be read now" }
+        })?;
+        Ok(found.map(|group| Box::new(group.standing())))
     }
 
     /// Writes a decision down and enters its epoch.
@@ -225,7 +245,7 @@ impl<B: Backend> Road<B> {
         let mut decision = match next {
             Step::Decide(decision) => *decision,
             Step::Reject(rejection) => return Ok(End::Refused(rejection)),
-            Step::Need(_) | Step::Stage(_) => {
+            Step::Need(_) | Step::Stage(_) | Step::Amend(_) => {
                 return Err(LedgerError::Unavailable("a decision was taken out of turn".to_owned()));
             }
         };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch, Op};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Agenda, Entry, Head, Snapshot, Staged};
 use maypole_core::ids::{DeviceId, Epoch, GroupId, InboxSeq, Lane, OwedId, SyncToken, UserId};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
@@ -332,6 +332,10 @@ impl Backend for Panicking {
 
     async fn head(&self, group: &GroupId) -> Result<Option<Head>, BackendError> {
         self.store.head(group).await
+    }
+
+    async fn agenda(&self, group: &GroupId) -> Result<Option<Agenda>, BackendError> {
+        self.store.agenda(group).await
     }
 
     async fn snapshot(&self, group: &GroupId) -> Result<Option<Snapshot>, BackendError> {

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use crate::group::{Entry, Head, Snapshot, Staged};
+use crate::group::{Agenda, Entry, Head, Snapshot, Staged};
 use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
@@ -39,6 +39,8 @@ pub enum Expect {
     StillOwed(OwedId),
     /// The group is in this epoch, or, with none, is not there.
     GroupAt(GroupId, Option<Epoch>),
+    /// What the group owes has this revision, or, with none, nothing is written of it.
+    AgendaAt(GroupId, Option<u64>),
     /// This message of the inbox is staged in the group, or, with none, nothing is.
     StagedIn(GroupId, Option<InboxSeq>),
 }
@@ -68,6 +70,8 @@ pub enum Op {
     SetAside(SetAside),
     /// Where a group stands.
     SetHead(Head),
+    /// What a group owes.
+    SetAgenda(Agenda),
     /// An entry of a group's log.
     Append(GroupId, Entry),
     /// A group's tree; the one before is forgotten.
@@ -135,6 +139,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Where a group stands; nothing if there is none.
     fn head(&self, group: &GroupId) -> impl Future<Output = Result<Option<Head>, BackendError>> + Send;
+
+    /// What a group owes; nothing where nothing was ever written of it.
+    fn agenda(&self, group: &GroupId) -> impl Future<Output = Result<Option<Agenda>, BackendError>> + Send;
 
     /// A group's newest snapshot.
     fn snapshot(

@@ -68,6 +68,50 @@ impl GroupId {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The group's first generation, and how often it was begun anew since. A group that is begun anew has the ID of its
+    /// first generation, a `#`, and the number of the generation.
+    ///
+    /// ```
+    /// use maypole_core::ids::GroupId;
+    ///
+    /// let first = GroupId::parse("!room:a.org").unwrap();
+    /// let third = GroupId::parse("!room:a.org#2").unwrap();
+    /// assert_eq!(first.generation(), (first.clone(), 0));
+    /// assert_eq!(third.generation(), (first, 2));
+    /// ```
+    pub fn generation(&self) -> (Self, u64) {
+        let whole = || (self.clone(), 0);
+        let Some(at) = self.0.iter().rposition(|byte| *byte == b'#') else { return whole() };
+        let (Some(first), Some(digits)) = (self.0.get(..at), self.0.get(at.saturating_add(1)..)) else {
+            return whole();
+        };
+        let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
+        match number.filter(|number| *number > 0 && *number < limits::JSON_NUMBER_END) {
+            // One spelling: without a sign or leading zeros.
+            Some(number) if number.to_string().as_bytes() == digits => (Self(first.to_vec()), number),
+            _ => whole(),
+        }
+    }
+
+    /// The ID of the generation of that number; nothing where the ID would be too long.
+    ///
+    /// ```
+    /// use maypole_core::ids::GroupId;
+    ///
+    /// let first = GroupId::parse("!room:a.org").unwrap();
+    /// let second = first.of_generation(1).unwrap();
+    /// assert_eq!(second.as_bytes(), b"!room:a.org#1");
+    /// assert_eq!(second.of_generation(0), Some(first));
+    /// ```
+    pub fn of_generation(&self, number: u64) -> Option<Self> {
+        let (first, _) = self.generation();
+        if number == 0 {
+            Some(first)
+        } else {
+            Self::parse([first.0, format!("#{number}").into_bytes()].concat())
+        }
+    }
 }
 
 impl fmt::Debug for GroupId {
@@ -249,6 +293,24 @@ mod tests {
         assert!(TxnId::parse("x".repeat(255)).is_some());
         assert!(TxnId::parse("x".repeat(256)).is_none());
         assert!(GroupId::parse(vec![0; 1_025]).is_none());
+    }
+
+    #[test]
+    fn a_generation_has_one_spelling() {
+        for none in
+            ["!r:a.org", "!r:a.org#", "!r:a.org#0", "!r:a.org#01", "!r:a.org#+1", "!r#1:a.org", "#", ""]
+        {
+            let group = GroupId::parse(none).unwrap();
+            assert_eq!(group.generation(), (group.clone(), 0), "{none}");
+        }
+        let large = GroupId::parse(format!("!r:a.org#{}", limits::JSON_NUMBER_END)).unwrap();
+        assert_eq!(large.generation().1, 0, "what canonical JSON cannot write is no generation");
+        for number in [1, 9, 10, limits::JSON_NUMBER_END - 1] {
+            let group = GroupId::parse("!r:a.org").unwrap().of_generation(number).unwrap();
+            assert_eq!(group.generation(), (GroupId::parse("!r:a.org").unwrap(), number));
+            assert_eq!(group.of_generation(number), Some(group));
+        }
+        assert_eq!(GroupId::parse(vec![b'a'; limits::GROUP_ID_BYTES]).unwrap().of_generation(1), None);
     }
 
     #[test]

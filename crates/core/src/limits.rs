@@ -122,13 +122,59 @@ pub const GROUP_BASE_BYTES: usize = 4 * 1024;
 /// Memory for groups that nothing happens in.
 pub const GROUPS_CACHE_BYTES: usize = 256 * 1024 * 1024;
 
+// What a group must do next.
+
+/// Leaves that must go from one group and are known to. What is above that is announced again when there is room.
+pub const LEAVING: usize = 4_096;
+/// Of the leaves that must go, those that one commit must remove, the oldest first; the service proposes no more at once.
+pub const MUST_GO_AT_ONCE: usize = 256;
+/// How long after its announcement a leaf may still be left alone by a commit, which may have crossed the announcement.
+pub const MUST_GO_GRACE: Duration = Duration::from_secs(10);
+/// Proposals of the service that one epoch may have, those for leaves that need not go any more included.
+pub const SERVICE_PROPOSALS: usize = 512;
+/// Proposals that one device may have waiting.
+pub const PROPOSALS_OF_ONE: usize = 2;
+/// Proposals of members, and of who asks to join, that wait in one group.
+pub const PROPOSALS_OF_MEMBERS: usize = 256;
+/// The largest proposal that is sent by itself.
+pub const PROPOSAL_BYTES: usize = 128 * 1024;
+/// Bytes of all proposals of members that wait in one group.
+pub const PROPOSALS_OF_MEMBERS_BYTES: usize = 2 * 1024 * 1024;
+/// How long to wait where too many proposals wait already; the next commit makes room.
+pub const PROPOSAL_RETRY: Duration = Duration::from_secs(30);
+/// Bytes of proposals that a refusal says are missing; the rest are told when those are there.
+pub const MISSING_PROPOSALS_BYTES: usize = 24 * 1024;
+/// How long one device has to make the commit that its group needs, before another is asked.
+pub const DUTY_LEASE: Duration = Duration::from_secs(30);
+/// Devices that had the duty to commit and are not asked again before others were.
+pub const DUTY_TRIED: usize = 64;
+/// How long after its last message a device is asked for a commit before all others.
+pub const HEARD_LATELY: Duration = Duration::from_hours(1);
+/// Devices of one group of which it is known when they were last heard.
+pub const HEARD_DEVICES: usize = 256;
+/// Devices that a group is asked to add and that are not there yet.
+pub const WANTED_DEVICES: usize = 256;
+/// The longest reason for a group to be frozen.
+pub const FREEZE_REASON_BYTES: usize = 1_024;
+/// Commits of a device that may be too late, one after the other, before the next epoch is kept for it.
+pub const STALE_IN_A_ROW: u8 = 3;
+/// How long an epoch is kept for a device that was too late so often.
+pub const RESERVED: Duration = Duration::from_secs(5);
+/// How long until an epoch is kept for the same account again.
+pub const RESERVED_AGAIN: Duration = Duration::from_mins(1);
+/// Devices of one group whose late commits are counted, and accounts whose reservations are known.
+pub const RACERS_WATCHED: usize = 1_024;
+/// How long a staged commit keeps others waiting.
+pub const STAGED_FIRST: Duration = Duration::from_secs(5);
+
 // What waits.
 
 /// Messages in the inbox above which nothing more is fetched.
 pub const INBOX_ROWS: usize = 10_000;
 /// Messages taken from the inbox at once.
 pub const INBOX_PAGE: usize = 100;
-/// How often a message is looked at anew that lost the race for its own answer to a twin.
+/// How often a message is looked at anew that lost the race for its own answer to a twin, and a group that moves on while
+/// it is read.
 pub const ANSWER_TRIES: usize = 8;
 /// Messages owed above which the inbox is left alone.
 pub const OWED_ROWS: usize = 20_000;

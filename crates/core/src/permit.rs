@@ -23,15 +23,36 @@ pub struct Question {
 pub enum Intent {
     /// A group begins.
     Register,
+    /// A group begins anew, in the place of one that nobody can go on with.
+    Succeed {
+        /// Somebody could go on with it: it is begun anew because what it has become is disputed.
+        disputed: bool,
+    },
     /// A group changes.
     Commit {
         /// The committer joins by it.
         external: bool,
-        /// Every account of which a leaf comes or goes, in the order of their names. Not those whose leaf is merely renewed.
+        /// Every account of which a leaf comes or goes by the committer's own will, in the order of their names. Not those
+        /// whose leaf is merely renewed, nor leaves that must go, nor what others proposed.
         users: Vec<UserChange>,
-        /// The group's own extensions change.
+        /// The group's own extensions change by the committer's own will.
         extends: bool,
+        /// What others proposed and this commit carries out. Each answers for their own.
+        proposed: Vec<Proposed>,
     },
+    /// Somebody proposes a change.
+    Propose(Proposed),
+}
+
+/// What somebody proposes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposed {
+    /// Who proposes it.
+    pub by: ClientId,
+    /// The device that comes or goes, one of the same account.
+    pub device: Option<DeviceId>,
+    /// The group's own extensions change.
+    pub extends: bool,
 }
 
 /// What would change for one account.

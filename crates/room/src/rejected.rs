@@ -69,8 +69,14 @@ pub(crate) fn particulars(rejection: &Rejection) -> Vec<(&'static str, Value)> {
             vec![("retry_after_ms", json!(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX)))]
         }
         Rejection::Unsupported(unsupported) => vec![("supported", supported(*unsupported))],
-        Rejection::StaleEpoch { current } => {
-            current.iter().map(|epoch| ("current_epoch", json!(epoch.get()))).collect()
+        Rejection::StaleEpoch { current, reserved } => {
+            let reserved =
+                reserved.map(|reserved| json!(u64::try_from(reserved.as_millis()).unwrap_or(u64::MAX)));
+            let current = current.map(|epoch| ("current_epoch", json!(epoch.get())));
+            current.into_iter().chain(reserved.map(|reserved| ("reserved_ms", reserved))).collect()
+        }
+        Rejection::MissingProposals { proposals } => {
+            vec![("proposals", proposals.iter().map(|proposal| encode(proposal)).collect())]
         }
         Rejection::EpochGone { oldest, .. } => vec![("oldest_epoch", json!(oldest.get()))],
         Rejection::Invalid { check, .. } => {
@@ -91,6 +97,7 @@ pub(crate) fn particulars(rejection: &Rejection) -> Vec<(&'static str, Value)> {
         }
         Rejection::Blob { field, .. } => vec![("field", json!(field))],
         Rejection::TxnReused
+        | Rejection::Leaving
         | Rejection::UnknownGroup
         | Rejection::Forbidden { .. }
         | Rejection::Frozen { .. } => Vec::new(),
@@ -112,6 +119,7 @@ fn supported(unsupported: Unsupported) -> Value {
         | Unsupported::Proposal => {
             json!({"wire_formats": ["mls_public_message", "mls_group_info"], "content_types": ["commit"]})
         }
+        Unsupported::ProposalType(_) => json!({"proposal_types": [1, 2, 3, 7, 10]}),
         Unsupported::Epoch => json!({"epochs_below": maypole_core::limits::EPOCH_END}),
         Unsupported::CipherSuite(_) => json!({"ciphersuites": Suite::ALL.map(Suite::code)}),
         Unsupported::ByRule(refusal) => json!({"check": refusal.rule.name(), "section": refusal.section()}),
@@ -182,8 +190,15 @@ mod tests {
             (Rejection::Unsupported(Unsupported::Proposal), "supported"),
             (Rejection::Unsupported(Unsupported::CipherSuite(4)), "supported"),
             (Rejection::Unsupported(Unsupported::Want), "supported"),
-            (Rejection::StaleEpoch { current: Some(Epoch::ZERO) }, "current_epoch"),
-            (Rejection::StaleEpoch { current: None }, "advice"),
+            (Rejection::StaleEpoch { current: Some(Epoch::ZERO), reserved: None }, "current_epoch"),
+            (
+                Rejection::StaleEpoch { current: Some(Epoch::ZERO), reserved: Some(Duration::from_secs(5)) },
+                "reserved_ms",
+            ),
+            (Rejection::StaleEpoch { current: None, reserved: None }, "advice"),
+            (Rejection::MissingProposals { proposals: vec![vec![7]] }, "proposals"),
+            (Rejection::Leaving, "advice"),
+            (Rejection::Unsupported(Unsupported::ProposalType(4)), "supported"),
             (Rejection::EpochGone { from: Epoch::ZERO, oldest: Epoch::ZERO }, "oldest_epoch"),
             (Rejection::terms(Part::Welcome, "Missing", "§12.4", "it is missing"), "check"),
             (Rejection::SenderMismatch { sender: "@a:b".into(), leaf: "@c:d/E".into() }, "leaf"),

@@ -15,6 +15,7 @@ pub mod terms;
 
 use std::sync::Arc;
 
+use maypole_core::group::ToSign;
 use maypole_core::ids::UserId;
 use maypole_room::description::Description;
 use ruma::OwnedUserId;
@@ -33,6 +34,7 @@ pub struct Matrix {
     blobs: Arc<Blobs>,
     permits: Permits,
     teller: Teller,
+    keys: Arc<Keys>,
 }
 
 impl Matrix {
@@ -49,6 +51,7 @@ impl Matrix {
             terms: MatrixTerms::new(our_user, keys),
             teller: Teller::new(keys.clone(), our_user.to_string(), blobs.clone()),
             permits: Permits::new(homeserver.clone(), user, blobs.clone(), description),
+            keys: keys.clone(),
             blobs,
             homeserver,
         }
@@ -72,6 +75,19 @@ impl Matrix {
     /// What the rooms permit.
     pub fn permits(&self) -> &Permits {
         &self.permits
+    }
+
+    /// Signs as an external sender. Nothing is signed for a group that knows the service by a key that it does not have, and
+    /// what a key fails on is left unsigned.
+    pub fn sign(&self, to_sign: &ToSign) -> Vec<Vec<u8>> {
+        let scheme = terms::scheme(to_sign.suite);
+        let is_ours = |(known, key): (_, &[u8])| known == scheme && key == to_sign.key;
+        if !self.keys.public_keys().any(is_ours) {
+            tracing::error!("a group knows the service by a key that it does not have");
+            return Vec::new();
+        }
+        let signed = to_sign.contents.iter().map(|content| self.keys.sign(scheme, content));
+        signed.map_while(Result::ok).collect()
     }
 
     /// Who puts decisions into words.

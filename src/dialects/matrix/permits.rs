@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use maypole_core::group::{Command, Fetched, LeafKey, Need, Request};
+use maypole_core::group::{Command, LeafKey, Request};
 use maypole_core::ids::{Epoch, RoomId, UserId};
 use maypole_core::limits;
 use maypole_core::permit::{Effect, Intent, Permit, Question};
@@ -48,16 +48,8 @@ impl Permits {
         Self { homeserver, our_user, blobs, description, cited: Mutex::default() }
     }
 
-    /// Answers one need of a command whose group spells its events with `prefix`.
-    pub async fn answer(&self, need: Need, command: &Command, prefix: Prefix) -> Fetched {
-        match need {
-            Need::Keys(keys) => Fetched::Keys(self.check_keys(&keys).await),
-            Need::Permit(question) => Fetched::Permit(self.permit(&question, command, prefix).await),
-        }
-    }
-
     /// Whether each device publishes the key of its leaf.
-    async fn check_keys(&self, keys: &[LeafKey]) -> Result<(), Rejection> {
+    pub async fn check_keys(&self, keys: &[LeafKey]) -> Result<(), Rejection> {
         let users: BTreeSet<UserId> = keys.iter().map(|key| key.client.user.clone()).collect();
         let what = "published keys cannot be asked for";
         let published = patiently(what, || self.homeserver.query_keys(&users)).await;
@@ -68,8 +60,7 @@ impl Permits {
             return Err(unavailable(silent));
         }
         for LeafKey { leaf, client, suite, key } in keys {
-            let wrong =
-                |problem| Rejection::Identity { leaf: Some(*leaf), identity: client.to_string(), problem };
+            let wrong = |problem| Rejection::Identity { leaf: *leaf, identity: client.to_string(), problem };
             let devices = published.users.get(&client.user);
             let device = devices.and_then(|devices| devices.get(&client.device));
             let device = device.ok_or(wrong("names a device that publishes no keys"))?;
@@ -82,7 +73,8 @@ impl Permits {
         Ok(())
     }
 
-    async fn permit(
+    /// Whether the caller may do what a command asks for, whose group spells its events with `prefix`.
+    pub async fn permit(
         &self,
         question: &Question,
         command: &Command,
@@ -92,8 +84,9 @@ impl Permits {
         let state = self.room_state(&room).await?;
         let permitted = permit::judge(&state, &self.our_user, question)?;
         let effects = match question.intent {
-            Intent::Register => vec![self.registered(&room, command, prefix)?],
+            Intent::Register | Intent::Succeed { .. } => vec![self.registered(&room, command, prefix)?],
             Intent::Commit { .. } => self.member_events(&room, command, permitted.members).await?,
+            Intent::Propose(_) => Vec::new(),
         };
         let version = state.creation().map(|creation| creation.version);
         let version = version.map_err(|reason| Rejection::forbidden(reason.to_string()))?;
@@ -126,7 +119,7 @@ impl Permits {
         let ciphersuite = maypole_mls::Suite::from_code(suite);
         let content = DeliveryService {
             term: 1,
-            generation: 0,
+            generation: command.group.generation().1,
             group_id: command.group.clone(),
             ciphersuite: ciphersuite.ok_or(Rejection::Unsupported(Unsupported::CipherSuite(suite)))?,
             external_sender: self.description.external_sender.clone(),

@@ -177,7 +177,7 @@ impl Teller {
             sender: entry.sender.user.clone(),
             txn_id: asker.txn_id.clone(),
             auth_events,
-            proposals: Vec::new(),
+            proposals: stapled(&epoch.decision.stapled, others.len()),
             receipt: epoch.receipt.clone(),
         };
         let answer = epoch.owe(Name::Commit, &event.content(), vec![recipient(&entry.sender)]);
@@ -220,11 +220,28 @@ impl Teller {
 
     /// Bytes for so many recipients.
     async fn place(&self, part: Part, bytes: &[u8], recipients: usize) -> Result<Bytes, Rejection> {
-        let many = recipients > limits::INLINE_RECIPIENTS;
-        let inline_bytes = if many { limits::INLINE_BYTES_FOR_MANY } else { limits::INLINE_BYTES };
-        let placed = self.blobs.place(bytes.to_vec(), inline_bytes).await;
+        let placed = self.blobs.place(bytes.to_vec(), inline_bytes(recipients)).await;
         placed.map_err(|error| refusal(part, &error))
     }
+}
+
+/// The service's proposals for the new epoch, the oldest first, as many as stand in an event. The others are told to whoever
+/// commits without them.
+fn stapled(proposals: &[Vec<u8>], recipients: usize) -> Vec<Bytes> {
+    let mut room_bytes = inline_bytes(recipients);
+    let fits = |proposal: &&Vec<u8>| match room_bytes.checked_sub(proposal.len()) {
+        Some(left) => {
+            room_bytes = left;
+            true
+        }
+        None => false,
+    };
+    proposals.iter().take_while(fits).map(|proposal| Bytes::Inline(proposal.clone())).collect()
+}
+
+/// How many bytes of one field stand in an event for so many recipients.
+const fn inline_bytes(recipients: usize) -> usize {
+    if recipients > limits::INLINE_RECIPIENTS { limits::INLINE_BYTES_FOR_MANY } else { limits::INLINE_BYTES }
 }
 
 /// Why something is not decided that nobody could be told.

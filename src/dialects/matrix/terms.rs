@@ -51,7 +51,7 @@ impl Terms for MatrixTerms {
 }
 
 /// What the members of a suite's groups sign with (RFC 9420 §17.1).
-const fn scheme(suite: Suite) -> SignatureScheme {
+pub(super) const fn scheme(suite: Suite) -> SignatureScheme {
     match suite {
         Suite::X25519Aes128 | Suite::X25519ChaCha20 => SignatureScheme::Ed25519,
         Suite::P256Aes128 => SignatureScheme::EcdsaSecp256r1Sha256,

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::Place;
 use super::model::Model;
 use super::samples::{
-    answer, aside, batch, entry, epoch, group, head, key, message, owed, owed_to_many, snapshot, staged,
-    token, transaction, user,
+    agenda, answer, aside, batch, entry, epoch, group, head, key, message, owed, owed_to_many, snapshot,
+    staged, token, transaction, user,
 };
 
 /// Every law that needs no random cases. Each gets a place of its own.
@@ -27,6 +27,7 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     a_large_batch_is_one_batch(&place()).await;
     of_many_at_once_one_wins(&place()).await;
     of_many_commits_of_one_epoch_one_wins(&place()).await;
+    of_many_amendments_of_one_agenda_one_wins(&place()).await;
     a_log_is_read_in_order_and_in_pages(&place()).await;
 }
 
@@ -48,6 +49,7 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Op::NoteTransaction(transaction(1)),
         Op::SetHead(head(1, 5, 10)),
         Op::Stage(staged(1, 7, 10)),
+        Op::SetAgenda(agenda(1, 3, 10)),
     ];
     store.apply(batch(vec![Expect::Unbound, Expect::Cursor(None)], setup)).await.unwrap();
     let broken = [
@@ -61,6 +63,9 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Expect::GroupAt(group(1), None),
         Expect::GroupAt(group(1), Some(epoch(4))),
         Expect::GroupAt(group(2), Some(epoch(5))),
+        Expect::AgendaAt(group(1), None),
+        Expect::AgendaAt(group(1), Some(2)),
+        Expect::AgendaAt(group(2), Some(3)),
         Expect::StagedIn(group(1), None),
         Expect::StagedIn(group(1), Some(InboxSeq::new(8))),
         Expect::StagedIn(group(2), Some(InboxSeq::new(7))),
@@ -118,6 +123,7 @@ async fn every_size_comes_back_whole(place: &impl Place) {
             Op::Append(group(seed % 4), entry(seed, size)),
             Op::PutSnapshot(group(seed % 4), snapshot(seed, size)),
             Op::Stage(staged(seed % 4, seed, size)),
+            Op::SetAgenda(agenda(seed % 4, seed, size)),
         ];
         model.apply(batch(Vec::new(), ops.clone())).unwrap();
         store.apply(batch(Vec::new(), ops)).await.unwrap();
@@ -256,6 +262,30 @@ async fn of_many_commits_of_one_epoch_one_wins(place: &impl Place) {
     place.close(Arc::into_inner(store).unwrap()).await;
 }
 
+async fn of_many_amendments_of_one_agenda_one_wins(place: &impl Place) {
+    let store = Arc::new(place.open().await);
+    for round in 0..20 {
+        let before = u64::checked_sub(round, 1);
+        let tasks: Vec<_> = (0..16)
+            .map(|_| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move {
+                    let ops = vec![Op::SetAgenda(agenda(1, round, 100)), Op::Owe(owed(round, 100))];
+                    store.apply(batch(vec![Expect::AgendaAt(group(1), before)], ops)).await.is_ok()
+                })
+            })
+            .collect();
+        let mut winners = 0;
+        for task in tasks {
+            winners += usize::from(task.await.unwrap());
+        }
+        assert_eq!(winners, 1, "revision {round}");
+    }
+    assert_eq!(store.agenda(&group(1)).await.unwrap(), Some(agenda(1, 19, 100)));
+    assert_eq!(store.depths().await.unwrap().owed, 20, "what goes with an agenda goes with the one that won");
+    place.close(Arc::into_inner(store).unwrap()).await;
+}
+
 async fn a_log_is_read_in_order_and_in_pages(place: &impl Place) {
     let store = place.open().await;
     // Neither the order of writing nor another group's log matters.
@@ -338,6 +368,7 @@ async fn compare(store: &impl Backend, model: &Model) {
         let group = group(number);
         assert_eq!(store.head(&group).await.unwrap(), model.head(&group));
         assert_eq!(store.snapshot(&group).await.unwrap(), model.snapshot(&group));
+        assert_eq!(store.agenda(&group).await.unwrap(), model.agenda(&group));
         assert_eq!(store.staged(&group).await.unwrap(), model.staged(&group));
         for (from, limit) in [(0, 1_000), (3, 2)] {
             let from = epoch(from);
@@ -366,6 +397,8 @@ fn expect() -> impl Strategy<Value = Expect> {
         2 => (0_u64..6).prop_map(|number| Expect::NewTransaction(transaction(number))),
         3 => (0_u64..3, 0_u64..4).prop_map(|(number, at)| Expect::GroupAt(group(number), at.checked_sub(1).map(epoch))),
         3 => (0_u64..3, 0_u64..4)
+            .prop_map(|(number, revision)| Expect::AgendaAt(group(number), revision.checked_sub(1))),
+        3 => (0_u64..3, 0_u64..4)
             .prop_map(|(number, row)| Expect::StagedIn(group(number), row.checked_sub(1).map(InboxSeq::new))),
     ]
 }
@@ -386,6 +419,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::SetHead(head(number, at, size))),
         3 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::Append(group(number), entry(at, size))),
         2 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::PutSnapshot(group(number), snapshot(at, size))),
+        2 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::SetAgenda(agenda(number, at, size))),
         2 => (0_u64..3, shape()).prop_map(|(number, (row, size))| Op::Stage(staged(number, row, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unstage(group(number))),
     ]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Agenda, Entry, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{
@@ -23,6 +23,7 @@ pub(super) struct Model {
     transactions: Vec<PushTransaction>,
     aside: Vec<SetAside>,
     heads: BTreeMap<GroupId, Head>,
+    agendas: BTreeMap<GroupId, Agenda>,
     logs: BTreeMap<(GroupId, Epoch), Entry>,
     snapshots: BTreeMap<GroupId, Snapshot>,
     staged: BTreeMap<GroupId, Staged>,
@@ -48,6 +49,9 @@ impl Model {
             Expect::NewTransaction(transaction) => !self.transactions.contains(transaction),
             Expect::StillOwed(row) => self.owed.contains_key(row),
             Expect::GroupAt(group, epoch) => self.heads.get(group).map(|head| head.epoch) == *epoch,
+            Expect::AgendaAt(group, revision) => {
+                self.agendas.get(group).map(|agenda| agenda.revision) == *revision
+            }
             Expect::StagedIn(group, row) => self.staged.get(group).map(|staged| staged.row) == *row,
         }
     }
@@ -85,6 +89,7 @@ impl Model {
                 }
             }
             Op::SetHead(head) => drop(self.heads.insert(head.group.clone(), head)),
+            Op::SetAgenda(agenda) => drop(self.agendas.insert(agenda.group.clone(), agenda)),
             Op::Append(group, entry) => drop(self.logs.insert((group, entry.epoch), entry)),
             Op::PutSnapshot(group, snapshot) => drop(self.snapshots.insert(group, snapshot)),
             Op::Stage(staged) => drop(self.staged.insert(staged.group().clone(), staged)),
@@ -132,6 +137,10 @@ impl Model {
 
     pub(super) fn head(&self, group: &GroupId) -> Option<Head> {
         self.heads.get(group).cloned()
+    }
+
+    pub(super) fn agenda(&self, group: &GroupId) -> Option<Agenda> {
+        self.agendas.get(group).cloned()
     }
 
     pub(super) fn snapshot(&self, group: &GroupId) -> Option<Snapshot> {

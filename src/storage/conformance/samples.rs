@@ -2,7 +2,10 @@
 
 use maypole_core::auth::{AuthToken, Authenticated};
 use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::group::{Command, Entry, Head, Request, Snapshot, Staged};
+use maypole_core::group::{
+    Agenda, Cause, Command, Does, Entry, Freeze, FreezeCause, Head, Lease, Leaving, Proposer, Request,
+    Snapshot, Staged, Waiting,
+};
 use maypole_core::ids::{
     ClientId, DeviceId, Epoch, GroupId, InboxSeq, Lane, PushTxnId, RoomId, Sha256, SyncToken, UserId,
 };
@@ -133,6 +136,40 @@ pub(crate) fn entry(at: u64, length: usize) -> Entry {
         cited: vec![bytes(at + 3, 100)],
         receipt: bytes(at + 4, 100),
         notes: Vec::new(),
+    }
+}
+
+pub(crate) fn agenda(number: u64, revision: u64, length: usize) -> Agenda {
+    let at = Timestamp::from_millis(revision);
+    let waiting = |by, does| Waiting {
+        by,
+        does,
+        reference: bytes(revision, 32),
+        message: bytes(revision + 1, length),
+        delta: bytes(revision + 2, length),
+        proposed_at: at,
+    };
+    Agenda {
+        group: group(number),
+        revision,
+        leaving: vec![Leaving {
+            client: client("carol"),
+            causes: vec![Cause::Left, Cause::DeviceGone],
+            announced_at: at,
+        }],
+        proposals: vec![
+            waiting(Proposer::Service, Does::Removes(client("carol"))),
+            waiting(Proposer::Member(client("dan")), Does::Leaves(client("dan"))),
+            waiting(Proposer::Joiner(client("bob")), Does::Adds(client("bob"))),
+        ],
+        wanted: vec![client("bob")],
+        lease: revision.is_multiple_of(2).then(|| Lease {
+            holder: client("alice"),
+            since: at,
+            tried: vec![client("dan")],
+        }),
+        frozen: vec![Freeze { cause: FreezeCause::Power, reason: "it lacks power".to_owned(), since: at }],
+        reset_open: true,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Expectations are held against the log as the batches before left it, then the operations become one atomic write.
 
 use maypole_core::batch::{BackendError, Expect, Op};
-use maypole_core::group::{Head, Staged};
+use maypole_core::group::{Agenda, Head, Staged};
 use maypole_core::ids::{GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, PushTransaction};
@@ -48,6 +48,9 @@ impl PackedOp {
             Op::SetAside(aside) => Self::SetAside(Packed::of(aside)?),
             Op::SetHead(head) => {
                 Self::Put(Kind::Head, keys::of_group(Kind::Head, &head.group), Packed::of(head)?)
+            }
+            Op::SetAgenda(agenda) => {
+                Self::Put(Kind::Agenda, keys::of_group(Kind::Agenda, &agenda.group), Packed::of(agenda)?)
             }
             Op::Append(group, entry) => {
                 Self::Put(Kind::Entry, keys::entry(&group, entry.epoch.get()), Packed::of(entry)?)
@@ -125,6 +128,10 @@ impl Engine {
             },
             Expect::GroupAt(group, epoch) => match self.of_group::<Head>(Kind::Head, group)? {
                 Ok(head) => head.map(|head| head.epoch) == *epoch,
+                Err(error) => return Ok(Err(error)),
+            },
+            Expect::AgendaAt(group, revision) => match self.of_group::<Agenda>(Kind::Agenda, group)? {
+                Ok(agenda) => agenda.map(|agenda| agenda.revision) == *revision,
                 Err(error) => return Ok(Err(error)),
             },
             Expect::StagedIn(group, row) => match self.of_group::<Staged>(Kind::Staged, group)? {

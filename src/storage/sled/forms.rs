@@ -1,6 +1,6 @@
 //! The forms of the stored records, and which field of each is the body.
 
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Agenda, Entry, Head, Snapshot, Staged};
 use maypole_core::ids::{SyncToken, UserId};
 use maypole_core::records::{
     Answer, Delivery, InboxItem, Incoming, Owed, PushTransaction, SetAside, SetAsideKind,
@@ -31,6 +31,7 @@ impl Stored for PushTransaction {}
 impl Stored for Head {}
 impl Stored for Entry {}
 impl Stored for Staged {}
+impl Stored for Agenda {}
 
 impl Stored for Snapshot {
     fn take_body(&mut self) -> Vec<u8> {

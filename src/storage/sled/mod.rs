@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Agenda, Entry, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
@@ -257,6 +257,11 @@ impl Backend for Store {
     async fn head(&self, group: &GroupId) -> Result<Option<Head>, BackendError> {
         let group = group.clone();
         self.read(move |engine| engine.of_group(Kind::Head, &group)).await
+    }
+
+    async fn agenda(&self, group: &GroupId) -> Result<Option<Agenda>, BackendError> {
+        let group = group.clone();
+        self.read(move |engine| engine.of_group(Kind::Agenda, &group)).await
     }
 
     async fn snapshot(&self, group: &GroupId) -> Result<Option<Snapshot>, BackendError> {

@@ -1,20 +1,23 @@
 //! One command on its way to its decision.
 //!
 //! ```text
-//! Begin ──▶ Need(Permit) ──▶ Need(Keys) ──▶ Stage ──Outcome──▶ Decide
-//!   │            │              │             │  (each only where it is needed)
-//!   └────────────┴── Reject ◀───┴─────────────┘
+//! Begin ──▶ Need(Predecessor) ──▶ Need(Permit) ──▶ Need(Keys) ──▶ Stage ──Outcome──▶ Need(Signatures) ──▶ Decide
+//!   │               │                  │               │            │  (each only where it is needed)      or Amend
+//!   └───────────────┴───── Reject ◀────┴───────────────┴────────────┘
 //! ```
 
 use std::collections::BTreeSet;
 
 use maypole_mls::Suite;
 
-use super::commit::{self, Commit};
+use super::agenda::Agenda;
+use super::commit::{self, Commit, Held};
+use super::issue::Issue;
+use super::propose::{self, Proposal};
 use super::register::{self, Registration};
-use super::{Command, Decision, Group, Request, Terms};
+use super::{Amendment, Command, Decision, Group, Request, Standing, Terms, ToSign};
 use crate::auth::Authenticated;
-use crate::ids::{ClientId, UserId};
+use crate::ids::{ClientId, GroupId, UserId};
 use crate::permit::{Permit, Question};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
@@ -31,12 +34,16 @@ pub struct Case {
 enum Stage {
     /// Nobody has looked at it.
     New,
+    /// It is valid; how the generation before stands is asked. With a permit, it was staged before a restart.
+    Succeeding(Registration, Option<Permit>),
     /// It is valid; whether it may is asked.
     Asking(Verdict),
     /// It may; whose keys it brings is asked.
     Checking(Verdict, Permit),
     /// Something must happen outside first.
     Staged(Verdict, Permit),
+    /// It counts; the service's own proposals for its epoch are to be signed.
+    Signing(Box<Signing>),
     /// It is decided or refused.
     Done,
 }
@@ -46,6 +53,17 @@ enum Stage {
 pub(super) enum Verdict {
     Registration(Registration),
     Commit(Box<Commit>),
+    Proposal(Box<Proposal>),
+}
+
+/// A commit for whose epoch the service has something to sign.
+#[derive(Debug)]
+struct Signing {
+    commit: Box<Commit>,
+    permit: Permit,
+    withheld: BTreeSet<UserId>,
+    agenda: Agenda,
+    issue: Issue,
 }
 
 /// What a case is told.
@@ -68,6 +86,11 @@ pub enum Fetched {
     Keys(Result<(), Rejection>),
     /// Whether the caller may.
     Permit(Result<Permit, Rejection>),
+    /// How the generation before stands; none where there is no such group.
+    Predecessor(Result<Option<Box<Standing>>, Rejection>),
+    /// Signatures of the service, in the order of what was to be signed. Fewer leave the rest unsigned: what they were for is
+    /// made another time.
+    Signatures(Vec<Vec<u8>>),
 }
 
 /// How what was staged went.
@@ -84,13 +107,17 @@ pub enum Need {
     Keys(Vec<LeafKey>),
     /// May the caller?
     Permit(Question),
+    /// How does this generation stand?
+    Predecessor(GroupId),
+    /// The service's signature as an external sender.
+    Signatures(ToSign),
 }
 
 /// A signature key that is new to the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafKey {
-    /// The leaf, in the tree that the command makes.
-    pub leaf: u32,
+    /// The leaf, in the tree that the command makes; none where that is not known yet.
+    pub leaf: Option<u32>,
     /// Whom it names.
     pub client: ClientId,
     /// The suite that the key is for.
@@ -108,6 +135,8 @@ pub enum Step {
     Stage(Permit),
     /// This was decided.
     Decide(Box<Decision>),
+    /// This is to wait for a commit.
+    Amend(Box<Amendment>),
     /// No.
     Reject(Rejection),
 }
@@ -144,15 +173,17 @@ fn advance(
 ) -> Result<Step, Rejection> {
     match (input, stage) {
         (Input::Begin, Stage::New) => {
-            let verdict = judge(group, case.command.get(), terms, now)?;
-            let question = verdict.question(case.command.get());
-            case.stage = Stage::Asking(verdict);
-            Ok(Step::Need(Need::Permit(question)))
+            let verdict = judge(group, case.command.get(), Held::ToAgenda, terms, now)?;
+            Ok(ask(case, verdict, None))
+        }
+        (Input::Fetched(Fetched::Predecessor(before)), Stage::Succeeding(mut registration, staged)) => {
+            registration.succeed(before?.map(|before| *before))?;
+            Ok(ask_further(case, Verdict::Registration(registration), staged))
         }
         (Input::Fetched(Fetched::Permit(permit)), Stage::Asking(verdict)) => {
             let permit = permit?;
             if verdict.keys().is_empty() {
-                return settle(group, case, verdict, permit, now);
+                return settle(group, case, verdict, permit, terms, now);
             }
             let keys = verdict.keys().to_vec();
             case.stage = Stage::Checking(verdict, permit);
@@ -160,21 +191,69 @@ fn advance(
         }
         (Input::Fetched(Fetched::Keys(known)), Stage::Checking(verdict, permit)) => {
             known?;
-            settle(group, case, verdict, permit, now)
+            settle(group, case, verdict, permit, terms, now)
         }
         (Input::Resume(permit), Stage::New) => {
-            let verdict = judge(group, case.command.get(), terms, now)?;
-            case.stage = Stage::Staged(verdict, permit.clone());
-            Ok(Step::Stage(permit))
+            let verdict = judge(group, case.command.get(), Held::ToNothing, terms, now)?;
+            Ok(ask(case, verdict, Some(permit)))
         }
         (Input::Outcome(outcome), Stage::Staged(verdict, permit)) => {
             if let Some((_, reason)) = outcome.refused.iter().find(|(place, _)| *place == 0) {
                 return Err(Rejection::forbidden(format!("the homeserver refused it: {reason}")));
             }
             let withheld = withheld(&permit, &outcome);
-            decide(group, case, verdict, permit, withheld, now)
+            let verdict = renew(group, case.command.get(), verdict, terms)?;
+            conclude(group, case, verdict, permit, withheld, terms, now)
+        }
+        (Input::Fetched(Fetched::Signatures(signatures)), Stage::Signing(signing)) => {
+            sign(group, case.command.get(), *signing, &signatures, terms, now)
         }
         _ => Err(OUT_OF_TURN),
+    }
+}
+
+/// Asks for what is lacking first; with a permit, the case was staged before a restart.
+fn ask(case: &mut Case, verdict: Verdict, staged: Option<Permit>) -> Step {
+    match verdict {
+        Verdict::Registration(registration) => match registration.predecessor(case.command.get()) {
+            Some(before) => {
+                case.stage = Stage::Succeeding(registration, staged);
+                Step::Need(Need::Predecessor(before))
+            }
+            None => ask_further(case, Verdict::Registration(registration), staged),
+        },
+        verdict => ask_further(case, verdict, staged),
+    }
+}
+
+fn ask_further(case: &mut Case, verdict: Verdict, staged: Option<Permit>) -> Step {
+    match staged {
+        Some(permit) => {
+            case.stage = Stage::Staged(verdict, permit.clone());
+            Step::Stage(permit)
+        }
+        None => {
+            let question = verdict.question(case.command.get());
+            case.stage = Stage::Asking(verdict);
+            Step::Need(Need::Permit(question))
+        }
+    }
+}
+
+/// What was staged is judged anew where the group owes something else by now: proposals may have come since. Nothing else may
+/// stand in its way any more.
+fn renew(
+    group: Option<&Group>,
+    command: &Command,
+    verdict: Verdict,
+    terms: &dyn Terms,
+) -> Result<Verdict, Rejection> {
+    match (&verdict, group) {
+        (Verdict::Commit(commit), Some(open)) => match commit.outdated(open) {
+            Some(judged_at) => judge(group, command, Held::ToNothing, terms, judged_at),
+            None => Ok(verdict),
+        },
+        _ => Ok(verdict),
     }
 }
 
@@ -188,10 +267,15 @@ fn settle(
     case: &mut Case,
     verdict: Verdict,
     permit: Permit,
+    terms: &dyn Terms,
     now: Timestamp,
 ) -> Result<Step, Rejection> {
-    if permit.effects.is_empty() {
-        return decide(group, case, verdict, permit, BTreeSet::new(), now);
+    // Members are told so at once; who comes from outside learns it when it may.
+    if let Some(group) = group {
+        commit::is_ordered(group)?;
+    }
+    if permit.effects.is_empty() || matches!(verdict, Verdict::Proposal(_)) {
+        return conclude(group, case, verdict, permit, BTreeSet::new(), terms, now);
     }
     case.stage = Stage::Staged(verdict, permit.clone());
     Ok(Step::Stage(permit))
@@ -206,9 +290,11 @@ fn withheld(permit: &Permit, outcome: &Outcome) -> BTreeSet<UserId> {
 fn judge(
     group: Option<&Group>,
     command: &Command,
+    held: Held,
     terms: &dyn Terms,
     now: Timestamp,
 ) -> Result<Verdict, Rejection> {
+    let open = || group.ok_or(Rejection::UnknownGroup);
     match &command.request {
         Request::Register { group_info } => {
             register::judge(group, command, group_info, terms, now).map(Verdict::Registration)
@@ -216,29 +302,64 @@ fn judge(
         Request::Commit { epoch, message, welcome, group_info } => {
             let parts =
                 commit::Parts { message, welcome: welcome.as_deref(), group_info: group_info.as_deref() };
-            let group = group.ok_or(Rejection::UnknownGroup)?;
-            let commit = commit::judge(group, &command.by, *epoch, &parts, terms, now)?;
+            let commit = commit::judge(open()?, &command.by, *epoch, &parts, held, terms, now)?;
             Ok(Verdict::Commit(Box::new(commit)))
+        }
+        Request::Propose { epoch, message } => {
+            let proposal = propose::judge(open()?, &command.by, *epoch, message, terms, now)?;
+            Ok(Verdict::Proposal(Box::new(proposal)))
         }
     }
 }
 
-/// Nothing is lacking any more.
-fn decide(
+/// Nothing is lacking any more but what the service itself has to sign.
+fn conclude(
     group: Option<&Group>,
-    case: &Case,
+    case: &mut Case,
     verdict: Verdict,
     permit: Permit,
     withheld: BTreeSet<UserId>,
+    terms: &dyn Terms,
     now: Timestamp,
 ) -> Result<Step, Rejection> {
-    let decision = match (verdict, group) {
-        (Verdict::Registration(registration), None) => registration.decide(case.command.get(), permit, now),
-        (Verdict::Commit(commit), Some(group)) => {
-            commit.decide(group, case.command.get(), permit, withheld, now)?
+    match (verdict, group) {
+        (Verdict::Registration(registration), None) => {
+            let decision = registration.decide(case.command.get(), permit, now);
+            Ok(Step::Decide(Box::new(decision)))
         }
-        _ => return Err(OUT_OF_TURN),
-    };
+        (Verdict::Proposal(proposal), Some(group)) => {
+            let draft = proposal.accept(group, terms, now).ok_or(OUT_OF_TURN)?;
+            let amendment = draft.signed(&[], terms, now).ok_or(OUT_OF_TURN)?;
+            Ok(Step::Amend(Box::new(amendment)))
+        }
+        (Verdict::Commit(commit), Some(group)) => {
+            let agenda = commit.agenda(group, &withheld, now);
+            if let Some(issue) = commit.issue(group, &agenda, terms) {
+                let to_sign = issue.to_sign();
+                case.stage = Stage::Signing(Box::new(Signing { commit, permit, withheld, agenda, issue }));
+                return Ok(Step::Need(Need::Signatures(to_sign)));
+            }
+            let owed = (agenda, Vec::new());
+            let decision = commit.decide(group, case.command.get(), permit, withheld, owed, now)?;
+            Ok(Step::Decide(Box::new(decision)))
+        }
+        _ => Err(OUT_OF_TURN),
+    }
+}
+
+/// The service has signed what it has to for the epoch of a commit.
+fn sign(
+    group: Option<&Group>,
+    command: &Command,
+    signing: Signing,
+    signatures: &[Vec<u8>],
+    terms: &dyn Terms,
+    now: Timestamp,
+) -> Result<Step, Rejection> {
+    let Signing { commit, permit, withheld, mut agenda, issue } = signing;
+    let deltas = issue.signed(signatures, &mut agenda, terms, now);
+    let decision =
+        commit.decide(group.ok_or(OUT_OF_TURN)?, command, permit, withheld, (agenda, deltas), now)?;
     Ok(Step::Decide(Box::new(decision)))
 }
 
@@ -248,6 +369,7 @@ impl Verdict {
         match self {
             Self::Registration(registration) => registration.keys(),
             Self::Commit(commit) => commit.keys(),
+            Self::Proposal(proposal) => proposal.keys(),
         }
     }
 
@@ -255,6 +377,7 @@ impl Verdict {
         match self {
             Self::Registration(registration) => registration.question(command),
             Self::Commit(commit) => commit.question(command),
+            Self::Proposal(proposal) => proposal.question(command),
         }
     }
 }

@@ -35,6 +35,13 @@ pub enum Request {
         /// The GroupInfo of the epoch that it makes. A commit is not accepted without.
         group_info: Option<Vec<u8>>,
     },
+    /// To accept a proposal.
+    Propose {
+        /// The epoch that it was made in.
+        epoch: Epoch,
+        /// The `MLSMessage`.
+        message: Vec<u8>,
+    },
 }
 
 impl Command {
@@ -53,7 +60,7 @@ impl Command {
     pub fn message(&self) -> &[u8] {
         match &self.request {
             Request::Register { group_info } => group_info,
-            Request::Commit { message, .. } => message,
+            Request::Commit { message, .. } | Request::Propose { message, .. } => message,
         }
     }
 

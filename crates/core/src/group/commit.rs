@@ -5,17 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use maypole_mls::envelope::{Envelope, Sender};
 use maypole_mls::reader::Reader;
 use maypole_mls::service::Welcome;
-use maypole_mls::wire::{EXTERNAL_SENDERS, GroupContext, GroupInfo, LeafNode, RATCHET_TREE};
-use maypole_mls::{Committed, Delta, Refusal, UnixSeconds};
+use maypole_mls::wire::{
+    EXTERNAL_SENDERS, GroupContext, GroupInfo, LeafNode, Proposal as Proposes, RATCHET_TREE,
+};
+use maypole_mls::{Committed, Delta, Joined, Refusal, UnixSeconds};
 
+use super::agenda::{Agenda, Cause, Does, Waiting};
 use super::case::LeafKey;
 use super::decision::{Added, Decision, Effect};
+use super::issue::Issue;
 use super::records::{Entry, Head, Snapshot};
 use super::terms::{Judge, Terms};
-use super::{Command, Group, is_no_larger};
-use crate::ids::{ClientId, DeviceId, Epoch, UserId};
+use super::{Command, Group, candidates, is_no_larger};
+use crate::ids::{ClientId, Epoch, UserId};
 use crate::limits;
-use crate::permit::{Intent, Permit, Question, UserChange};
+use crate::permit::{Intent, Permit, Proposed, Question, UserChange};
 use crate::receipt::Receipt;
 use crate::rejection::{Part, Rejection, Unsupported};
 use crate::time::Timestamp;
@@ -40,8 +44,21 @@ pub(super) struct Commit {
     users: Vec<UserChange>,
     external: bool,
     extends: bool,
+    proposed: Vec<Proposed>,
     keys: Vec<LeafKey>,
     members_before: Vec<ClientId>,
+    /// As of when it was judged, and by which agenda.
+    judged_at: Timestamp,
+    revision: u64,
+}
+
+/// What a commit is held against besides MLS and the place of its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// All that the group owes.
+    ToAgenda,
+    /// Nothing more: it was staged, and what has happened outside is not taken back.
+    ToNothing,
 }
 
 pub(super) fn judge(
@@ -49,6 +66,7 @@ pub(super) fn judge(
     by: &ClientId,
     epoch: Epoch,
     parts: &Parts<'_>,
+    held: Held,
     terms: &dyn Terms,
     now: Timestamp,
 ) -> Result<Commit, Rejection> {
@@ -63,7 +81,7 @@ pub(super) fn judge(
         return Err(Rejection::NotJoined { users: vec![by.user.clone()] });
     }
     if epoch < group.epoch() {
-        return Err(Rejection::StaleEpoch { current });
+        return Err(Rejection::StaleEpoch { current, reserved: None });
     }
     let client = |node: &[u8]| {
         LeafNode::from_bytes(node).ok().and_then(|node| terms.client(node.credential.identity()?))
@@ -72,6 +90,9 @@ pub(super) fn judge(
         && let Some(member) = group.mls.member(leaf)
     {
         is_from(by, client(member.node.raw))?;
+        if held == Held::ToAgenda {
+            may_commit(group, by)?;
+        }
     }
     let judge = Judge { terms, begins: false };
     let delta = group
@@ -84,6 +105,9 @@ pub(super) fn judge(
     if committed.external {
         let joiner = committed.joined.iter().find(|joined| joined.leaf == committed.committer);
         is_from(by, joiner.and_then(|joined| client(&joined.node)))?;
+    }
+    if held == Held::ToAgenda {
+        check_missing(group, committed, &left, now)?;
     }
     check_extensions(group, &delta, committed)?;
     check_welcome(group, parts.welcome, committed)?;
@@ -102,20 +126,72 @@ pub(super) fn judge(
     let added = committed.joined.iter().zip(&joined).filter_map(|(leaf, client)| {
         Some(Added { client: client.clone(), key_package: leaf.key_package.as_ref()?.as_ref().to_vec() })
     });
+    let carried = carried(group, committed);
     Ok(Commit {
         epoch,
         authenticated_data: envelope.authenticated_data.to_vec(),
         external_pub,
         added: added.collect(),
-        users: changes(group, &joined, &left),
+        users: changes(group, &joined, &left, &carried),
         external: committed.external,
-        extends: committed.extends,
+        extends: committed.extends && !carried.iter().any(|waiting| waiting.does == Does::Extends),
+        proposed: carried.iter().filter_map(|waiting| by_another(waiting, by)).collect(),
         keys: new_keys(group, committed, terms),
         members_before: group.members(terms).map(|(_, client)| client).collect(),
         joined,
         left,
         delta,
+        judged_at: now,
+        revision: group.agenda.revision,
     })
+}
+
+/// Whether a member may commit at all.
+fn may_commit(group: &Group, by: &ClientId) -> Result<(), Rejection> {
+    is_ordered(group)?;
+    if group.agenda.is_leaving(by) { Err(Rejection::Leaving) } else { Ok(()) }
+}
+
+/// Whether anything is ordered in the group.
+pub(super) fn is_ordered(group: &Group) -> Result<(), Rejection> {
+    match group.agenda.frozen() {
+        Some(freeze) => Err(Rejection::Frozen { reason: freeze.reason.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a commit takes out what must go. Whoever joins by it cannot remove others; it carries what they themselves asked
+/// for, where its own leaf can.
+fn check_missing(
+    group: &Group,
+    committed: &Committed,
+    left: &[ClientId],
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    let removed: BTreeSet<&ClientId> = left.iter().collect();
+    let proposals = if committed.external {
+        let joiner = committed.joined.iter().find(|joined| joined.leaf == committed.committer);
+        let kind = Proposes::SelfRemove.kind();
+        let lists = |leaf: LeafNode<'_>| leaf.capabilities.proposals.contains(kind);
+        let can = joiner.and_then(Joined::leaf_node).is_some_and(lists);
+        if can { group.agenda.uncarried(&removed, now) } else { Vec::new() }
+    } else {
+        group.agenda.missing(&removed, now)
+    };
+    if proposals.is_empty() { Ok(()) } else { Err(Rejection::MissingProposals { proposals }) }
+}
+
+/// The waiting proposals that a commit refers to.
+fn carried<'g>(group: &'g Group, committed: &Committed) -> Vec<&'g Waiting> {
+    let consumed: BTreeSet<&[u8]> = committed.consumed.iter().map(AsRef::as_ref).collect();
+    let is_consumed = |waiting: &&Waiting| consumed.contains(waiting.reference.as_slice());
+    group.agenda.proposals.iter().filter(is_consumed).collect()
+}
+
+/// A proposal that another device answers for. For the removal of its own leaf it needs nobody's leave.
+fn by_another(waiting: &Waiting, by: &ClientId) -> Option<Proposed> {
+    let is_own = waiting.sender() == Some(by) || matches!(waiting.does, Does::Leaves(_));
+    waiting.proposed().filter(|_| !is_own)
 }
 
 impl Parts<'_> {
@@ -127,7 +203,7 @@ impl Parts<'_> {
 }
 
 /// Whether a message is from the device whose leaf it uses.
-fn is_from(by: &ClientId, leaf: Option<ClientId>) -> Result<(), Rejection> {
+pub(super) fn is_from(by: &ClientId, leaf: Option<ClientId>) -> Result<(), Rejection> {
     match leaf {
         Some(leaf) if leaf == *by => Ok(()),
         leaf => Err(Rejection::SenderMismatch {
@@ -181,21 +257,33 @@ fn check_welcome(group: &Group, welcome: Option<&[u8]>, committed: &Committed) -
     }
 }
 
-/// What changes for each account, by name.
-fn changes(group: &Group, joined: &[ClientId], left: &[ClientId]) -> Vec<UserChange> {
-    let mut devices: BTreeMap<UserId, (Vec<DeviceId>, Vec<DeviceId>)> = BTreeMap::new();
-    for client in joined {
-        devices.entry(client.user.clone()).or_default().0.push(client.device.clone());
+/// What changes for each account by the committer's own will, by name. Leaves that must go and what was proposed are not
+/// among it, but counted.
+fn changes(group: &Group, joined: &[ClientId], left: &[ClientId], carried: &[&Waiting]) -> Vec<UserChange> {
+    let proposed: BTreeSet<&ClientId> = carried.iter().filter_map(|waiting| waiting.concerns()).collect();
+    let leaving: BTreeSet<&ClientId> = group.agenda.leaving.iter().map(|leaving| &leaving.client).collect();
+    let mut devices: BTreeMap<&UserId, UserChange> = BTreeMap::new();
+    for (client, comes) in
+        joined.iter().map(|client| (client, true)).chain(left.iter().map(|client| (client, false)))
+    {
+        let change = devices.entry(&client.user).or_insert_with(|| {
+            let leaves_before = group.leaves_of(&client.user);
+            let user = client.user.clone();
+            UserChange {
+                user,
+                leaves_before,
+                leaves_after: leaves_before,
+                added: Vec::new(),
+                removed: Vec::new(),
+            }
+        });
+        let (by, devices) = if comes { (1, &mut change.added) } else { (-1, &mut change.removed) };
+        change.leaves_after = change.leaves_after.saturating_add_signed(by);
+        if !proposed.contains(client) && (comes || !leaving.contains(client)) {
+            devices.push(client.device.clone());
+        }
     }
-    for client in left {
-        devices.entry(client.user.clone()).or_default().1.push(client.device.clone());
-    }
-    let change = |(user, (added, removed)): (UserId, (Vec<DeviceId>, Vec<DeviceId>))| {
-        let leaves_before = group.leaves_of(&user);
-        let leaves_after = leaves_before.saturating_add(added.len()).saturating_sub(removed.len());
-        UserChange { user, leaves_before, leaves_after, added, removed }
-    };
-    devices.into_iter().map(change).collect()
+    devices.into_values().filter(|change| !change.added.is_empty() || !change.removed.is_empty()).collect()
 }
 
 /// The signature keys that no leaf of the group had at its place before.
@@ -203,7 +291,7 @@ fn new_keys(group: &Group, committed: &Committed, terms: &dyn Terms) -> Vec<Leaf
     let suite = group.mls.suite();
     let leaf_key = |leaf: u32, node: LeafNode<'_>| {
         let client = terms.client(node.credential.identity()?)?;
-        Some(LeafKey { leaf, client, suite, key: node.signature_key.to_vec() })
+        Some(LeafKey { leaf: Some(leaf), client, suite, key: node.signature_key.to_vec() })
     };
     let joined = committed.joined.iter().filter_map(|joined| leaf_key(joined.leaf, joined.leaf_node()?));
     let replaced = committed.replaced.iter().filter_map(|replaced| {
@@ -226,8 +314,39 @@ impl Commit {
                 external: self.external,
                 users: self.users.clone(),
                 extends: self.extends,
+                proposed: self.proposed.clone(),
             },
         }
+    }
+
+    /// As of when it is to be judged anew, where the group owes something else by now.
+    pub(super) fn outdated(&self, group: &Group) -> Option<Timestamp> {
+        (self.revision != group.agenda.revision).then_some(self.judged_at)
+    }
+
+    /// What the group owes after it, but for the service's Removes, which may have to be signed first. Leaves of those who
+    /// were never told how to join must go again.
+    pub(super) fn agenda(&self, group: &Group, withheld: &BTreeSet<UserId>, now: Timestamp) -> Agenda {
+        let mut agenda = group.agenda.after_commit(&self.left, &self.joined);
+        let never_told = self.joined.iter().filter(|client| withheld.contains(&client.user));
+        let never_told: Vec<ClientId> = never_told.cloned().collect();
+        agenda.announce(&never_told, Cause::Withheld, now);
+        agenda
+    }
+
+    /// The service's Removes for the epoch that it makes, to be signed; nothing where nothing must go.
+    pub(super) fn issue(&self, group: &Group, agenda: &Agenda, terms: &dyn Terms) -> Option<Issue> {
+        Issue::of(agenda, &group.mls, Some(&self.delta), terms)
+    }
+
+    /// The duty to commit in the epoch that it makes.
+    fn lease(&self, group: &Group, by: &ClientId, agenda: &mut Agenda, now: Timestamp) {
+        let gone: BTreeSet<&ClientId> = self.left.iter().collect();
+        let stay = self.members_before.iter().filter(|client| !gone.contains(client));
+        let members: Vec<ClientId> = stay.chain(&self.joined).cloned().collect();
+        let mut heard = group.heard.clone();
+        heard.note(by, now);
+        agenda.lease(candidates(&heard, &members, now).into_iter(), now);
     }
 
     pub(super) fn decide(
@@ -236,10 +355,13 @@ impl Commit {
         command: &Command,
         permit: Permit,
         withheld: BTreeSet<UserId>,
+        (mut agenda, issued): (Agenda, Vec<Delta>),
         now: Timestamp,
     ) -> Result<Decision, Rejection> {
         let is_staged = !permit.effects.is_empty();
-        let stale = || Rejection::StaleEpoch { current: Some(group.epoch()) };
+        let stale = || Rejection::StaleEpoch { current: Some(group.epoch()), reserved: None };
+        self.lease(group, &command.by, &mut agenda, now);
+        let agenda = agenda.following(&group.agenda);
         let super::Request::Commit { welcome, group_info, .. } = &command.request else {
             return Err(stale());
         };
@@ -277,6 +399,12 @@ impl Commit {
             entry,
             snapshot,
             is_staged,
+            agenda_before: group.agenda.clone(),
+            stapled: agenda.proposals.iter().map(|waiting| waiting.message.clone()).collect(),
+            lease: agenda.lease.clone(),
+            agenda,
+            issued,
+            succeeds: None,
             effect: Effect::Change(Box::new(self.delta)),
             receipt,
             members_before: self.members_before,

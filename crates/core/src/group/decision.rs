@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use maypole_mls::Delta;
 
+use super::agenda::{Agenda, Lease};
 use super::records::{Entry, Head, Snapshot};
+use super::standing::Standing;
 use crate::ids::{ClientId, Sha256, UserId};
-use crate::ledger::Durable;
 use crate::receipt::Receipt;
 use crate::records::{Answer, AnswerKey, Owed};
 
@@ -19,6 +20,14 @@ pub struct Decision {
     pub(crate) effect: Effect,
     /// Something had to happen outside first, so it must have been staged.
     pub(crate) is_staged: bool,
+    /// What the group owes before.
+    pub(crate) agenda_before: Agenda,
+    /// What it owes from now on.
+    pub(crate) agenda: Agenda,
+    /// What the service's own proposals for the new epoch do.
+    pub(crate) issued: Vec<Delta>,
+    /// The generation that ends by it, as it stood.
+    pub(crate) succeeds: Option<Standing>,
     /// The receipt, to be written and signed by the dialect.
     pub receipt: Receipt,
     /// Devices with a leaf before.
@@ -27,6 +36,10 @@ pub struct Decision {
     pub added: Vec<Added>,
     /// Accounts that are added and must not learn how to join: what had to happen for them did not.
     pub withheld: BTreeSet<UserId>,
+    /// The Removes of what must go, for the new epoch: they go out with the commit.
+    pub stapled: Vec<Vec<u8>>,
+    /// Who has the duty to commit in the new epoch, if anybody must.
+    pub lease: Option<Lease>,
     /// The ratchet tree of the new epoch; only where somebody is added.
     pub ratchet_tree: Option<Vec<u8>>,
     /// The Welcome, if there is one.
@@ -78,11 +91,9 @@ impl Decision {
     pub fn notes(&self) -> &[u8] {
         &self.head.notes
     }
-}
 
-impl Durable<Decision> {
-    pub(crate) fn into_parts(self) -> (Head, Effect) {
-        let decision = self.into_inner();
-        (decision.head, decision.effect)
+    /// What the group owes from now on.
+    pub fn agenda(&self) -> &Agenda {
+        &self.agenda
     }
 }

@@ -3,36 +3,58 @@
 //! One command at a time goes through [`step`], which has no I/O and no clock: what it lacks, it asks for. A decision is
 //! written by the ledger, which makes it durable, and only then enters the group in memory by [`Group::enter`].
 
+mod agenda;
+mod amendment;
 mod case;
 mod command;
 mod commit;
 mod decision;
+mod heard;
+mod issue;
+mod orders;
+mod propose;
+mod races;
 mod records;
 mod register;
+mod standing;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod turn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+pub use agenda::{Agenda, Cause, Does, Freeze, FreezeCause, Lease, Leaving, Proposer, Waiting};
+pub use amendment::{Amendment, Draft};
 pub use case::{Case, Fetched, Input, LeafKey, Need, Outcome, Step, step};
 pub use command::{Command, Request};
 pub(crate) use decision::Effect;
 pub use decision::{Added, Decision, Told};
+pub use issue::ToSign;
+pub use orders::{Order, heed};
 pub use records::{Entry, Head, Snapshot, Staged};
+pub use standing::Standing;
 pub use terms::Terms;
+pub use turn::Turn;
+
+use heard::Heard;
+use races::Races;
 
 use crate::ids::{ClientId, Epoch, GroupId, UserId};
 use crate::ledger::Durable;
 use crate::limits;
 use crate::rejection::{Part, Rejection};
+use crate::time::Timestamp;
 
-/// A group in memory: its tree, where it stands, and how many leaves each account has.
+/// A group in memory: its tree, where it stands, what it owes, and how many leaves each account has.
 #[derive(Debug)]
 pub struct Group {
     mls: maypole_mls::Group,
     head: Head,
+    agenda: Agenda,
     leaves: BTreeMap<UserId, usize>,
+    heard: Heard,
+    races: Races,
 }
 
 /// Why a stored group cannot be brought back.
@@ -52,6 +74,9 @@ pub enum RestoreError {
         /// What the head says.
         expected: Epoch,
     },
+    /// A proposal of the agenda is none of the epoch.
+    #[error("a waiting proposal: {0}")]
+    Proposal(maypole_mls::ReplayError),
     /// A member whom nobody can be told.
     #[error("leaf {0} names no device")]
     Member(u32),
@@ -73,9 +98,14 @@ impl Restoring {
         self.0.replay(&entry.delta).map_err(|error| RestoreError::Delta(entry.epoch, error))
     }
 
-    /// It stands where the head says.
-    pub fn finish(self, head: Head, terms: &dyn Terms) -> Result<Group, RestoreError> {
-        let mls = self.0;
+    /// It stands where the head says, and what waits is there again.
+    pub fn finish(
+        self,
+        head: Head,
+        agenda: Option<Agenda>,
+        terms: &dyn Terms,
+    ) -> Result<Group, RestoreError> {
+        let mut mls = self.0;
         if mls.epoch() != head.epoch.get() || mls.group_id() != head.group.as_bytes() {
             return Err(RestoreError::Epoch { found: mls.epoch(), expected: head.epoch });
         }
@@ -85,7 +115,11 @@ impl Restoring {
             let client = client.ok_or(RestoreError::Member(member.leaf))?;
             count(&mut leaves, client.user, 1, 0);
         }
-        Ok(Group { mls, head, leaves })
+        let agenda = agenda.unwrap_or_else(|| Agenda::of(head.group.clone()));
+        for waiting in &agenda.proposals {
+            mls.replay(&waiting.delta).map_err(RestoreError::Proposal)?;
+        }
+        Ok(Group { mls, head, agenda, leaves, heard: Heard::default(), races: Races::default() })
     }
 }
 
@@ -93,20 +127,27 @@ impl Group {
     /// A decision is durable: the group, or the place where there was none, enters its epoch. A decision of another state
     /// gives `None`: then the group must be brought back from the store.
     pub fn enter(group: Option<Self>, decision: Durable<Decision>) -> Option<Self> {
-        let joined = decision.get().entry.joined.clone();
-        let left = decision.get().entry.left.clone();
-        let (head, effect) = decision.into_parts();
-        let (mls, mut leaves) = match (effect, group) {
-            (Effect::Begin(mls), None) => (*mls, BTreeMap::new()),
-            (Effect::Change(delta), Some(Self { mut mls, leaves, .. })) => {
+        let Decision { head, entry, effect, agenda, issued, .. } = decision.into_inner();
+        let (mut mls, mut leaves, mut heard, mut races) = match (effect, group) {
+            (Effect::Begin(mls), None) => (*mls, BTreeMap::new(), Heard::default(), Races::default()),
+            (Effect::Change(delta), Some(Self { mut mls, leaves, heard, races, .. })) => {
                 mls.apply(*delta).ok()?;
-                (mls, leaves)
+                (mls, leaves, heard, races)
             }
             _ => return None,
         };
-        left.into_iter().for_each(|client| count(&mut leaves, client.user, 0, 1));
-        joined.into_iter().for_each(|client| count(&mut leaves, client.user, 1, 0));
-        Some(Self { mls, head, leaves })
+        for delta in issued {
+            mls.apply(delta).ok()?;
+        }
+        entry.left.iter().for_each(|client| {
+            count(&mut leaves, client.user.clone(), 0, 1);
+            heard.forget(client);
+        });
+        entry.joined.iter().for_each(|client| count(&mut leaves, client.user.clone(), 1, 0));
+        heard.note(&entry.sender, entry.accepted_at);
+        races.broken(&entry.sender);
+        races.over();
+        Some(Self { mls, head, agenda, leaves, heard, races })
     }
 
     /// Where it stands.
@@ -149,6 +190,37 @@ impl Group {
         self.members(terms).find(|(_, member)| member == client).map(|(leaf, _)| leaf)
     }
 
+    /// What it owes.
+    pub fn agenda(&self) -> &Agenda {
+        &self.agenda
+    }
+
+    /// Whether nobody can commit any more: every leaf must go.
+    pub fn is_dormant(&self) -> bool {
+        self.agenda.leaving.len() >= usize::try_from(self.mls.member_count()).unwrap_or(usize::MAX)
+    }
+
+    /// From when on the duty to commit is to be given to somebody, by [`Order::Tend`]; nothing where nobody need commit, or
+    /// nobody can.
+    pub fn duty_passes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if !self.agenda.needs_commit() || self.is_dormant() {
+            return None;
+        }
+        let lease = self.agenda.lease.as_ref().filter(|lease| lease.holds(now));
+        Some(lease.map_or(now, Lease::until))
+    }
+
+    /// Those of some devices that have a leaf, or those that have none, each once.
+    fn among(&self, clients: &[ClientId], with_leaf: bool, terms: &dyn Terms) -> Vec<ClientId> {
+        let asked: BTreeSet<&ClientId> = clients.iter().collect();
+        let members = self.members(terms).map(|(_, client)| client);
+        let inside: BTreeSet<ClientId> = members.filter(|client| asked.contains(client)).collect();
+        let mut seen = BTreeSet::new();
+        let fits =
+            |client: &&ClientId| inside.contains(*client) == with_leaf && seen.insert((*client).clone());
+        clients.iter().filter(fits).cloned().collect()
+    }
+
     /// About how many bytes it takes in memory: its tree, and what is kept of each member beside it.
     pub fn weight_bytes(&self) -> usize {
         limits::GROUP_MEMBER_BYTES
@@ -162,6 +234,16 @@ impl Group {
 fn is_no_larger(part: Part, bytes: usize, bound: usize) -> Result<(), Rejection> {
     let limit_bytes = u64::try_from(bound).unwrap_or(u64::MAX);
     if bytes > bound { Err(Rejection::TooLarge { what: part.noun(), limit_bytes }) } else { Ok(()) }
+}
+
+/// The members in the order in which they are asked for a commit: those that were heard lately, then the others.
+fn candidates(heard: &Heard, members: &[ClientId], now: Timestamp) -> Vec<ClientId> {
+    let present: BTreeSet<&ClientId> = members.iter().collect();
+    let mut lately = heard.lately(now);
+    lately.retain(|client| present.contains(client));
+    let known: BTreeSet<ClientId> = lately.iter().cloned().collect();
+    lately.extend(members.iter().filter(|client| !known.contains(client)).cloned());
+    lately
 }
 
 fn count(leaves: &mut BTreeMap<UserId, usize>, user: UserId, come: usize, go: usize) {

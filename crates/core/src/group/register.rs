@@ -4,12 +4,14 @@ use maypole_mls::envelope::MLS_10;
 use maypole_mls::wire::GroupInfo;
 use maypole_mls::{Suite, UnixSeconds};
 
+use super::agenda::Agenda;
 use super::case::LeafKey;
 use super::decision::{Decision, Effect};
 use super::records::{Entry, Head, Snapshot};
+use super::standing::{Standing, may_be_succeeded};
 use super::terms::{Judge, Terms};
 use super::{Command, Group, is_no_larger};
-use crate::ids::{ClientId, Epoch, Sha256};
+use crate::ids::{ClientId, Epoch, GroupId, Sha256};
 use crate::limits;
 use crate::permit::{Intent, Permit, Question};
 use crate::receipt::Receipt;
@@ -22,6 +24,10 @@ pub(super) struct Registration {
     group: Box<maypole_mls::Group>,
     external_pub: Vec<u8>,
     keys: [LeafKey; 1],
+    /// How often the group was begun anew.
+    generation: u64,
+    /// The generation before, where there is one, and whether it is disputed.
+    succeeds: Option<(Standing, bool)>,
 }
 
 /// Where the rules of a registration stand.
@@ -35,7 +41,7 @@ pub(super) fn judge(
     now: Timestamp,
 ) -> Result<Registration, Rejection> {
     if let Some(existing) = existing {
-        return Err(Rejection::StaleEpoch { current: existing.epoch_for(&command.by) });
+        return Err(Rejection::StaleEpoch { current: existing.epoch_for(&command.by), reserved: None });
     }
     let refuse = |name, problem: &str| Rejection::terms(Part::GroupInfo, name, SECTION, problem);
     let refused = |refusal| Rejection::of_mls(Part::GroupInfo, refusal, None);
@@ -49,6 +55,9 @@ pub(super) fn judge(
     let ours = suite.and_then(|suite| Some((suite, terms.external_sender(suite)?)));
     let (suite, (identity, key)) =
         ours.ok_or(Rejection::Unsupported(Unsupported::CipherSuite(info.context.suite)))?;
+    if info.context.group_id != command.group.as_bytes() {
+        return Err(refuse("GroupId", "it is of another group"));
+    }
     if info.context.epoch != 0 {
         return Err(refuse("FirstEpoch", "a group is registered in its epoch 0"));
     }
@@ -75,8 +84,9 @@ pub(super) fn judge(
     }
     group.check_group_info(group_info, Some(member.leaf)).map_err(refused)?;
     let external_pub = info.external_pub().unwrap_or_default().to_vec();
-    let keys = [LeafKey { leaf: member.leaf, client, suite, key: member.node.signature_key.to_vec() }];
-    Ok(Registration { external_pub, keys, group: Box::new(group) })
+    let keys = [LeafKey { leaf: Some(member.leaf), client, suite, key: member.node.signature_key.to_vec() }];
+    let (_, generation) = command.group.generation();
+    Ok(Registration { external_pub, keys, group: Box::new(group), generation, succeeds: None })
 }
 
 impl Registration {
@@ -84,17 +94,35 @@ impl Registration {
         &self.keys
     }
 
-    #[expect(clippy::unused_self, reason = "said of this registration")]
+    /// The generation that it is to succeed, where it is not a group's first.
+    pub(super) fn predecessor(&self, command: &Command) -> Option<GroupId> {
+        command.group.of_generation(self.generation.checked_sub(1)?)
+    }
+
+    /// The generation before stands so. It must be there, and be one that may be succeeded.
+    pub(super) fn succeed(&mut self, before: Option<Standing>) -> Result<(), Rejection> {
+        let before = before.ok_or(Rejection::UnknownGroup)?;
+        let disputed = may_be_succeeded(&before)?;
+        self.succeeds = Some((before, disputed));
+        Ok(())
+    }
+
     pub(super) fn question(&self, command: &Command) -> Question {
-        Question { caller: command.by.clone(), authenticated_data: Vec::new(), intent: Intent::Register }
+        let intent = match &self.succeeds {
+            None => Intent::Register,
+            Some((_, disputed)) => Intent::Succeed { disputed: *disputed },
+        };
+        Question { caller: command.by.clone(), authenticated_data: Vec::new(), intent }
     }
 
     pub(super) fn decide(self, command: &Command, permit: Permit, now: Timestamp) -> Decision {
         let is_staged = !permit.effects.is_empty();
         let bytes = self.group.snapshot();
+        let term = self.succeeds.as_ref().map_or(1, |(before, _)| before.term);
+        let agenda = Agenda::of(command.group.clone());
         let receipt = Receipt {
             group: command.group.clone(),
-            term: 1,
+            term,
             epoch: Epoch::ZERO,
             commit: command.message_hash(),
             tree_hash: self.group.tree_hash().to_vec(),
@@ -106,8 +134,8 @@ impl Registration {
         let head = Head {
             group: command.group.clone(),
             epoch: Epoch::ZERO,
-            term: 1,
-            generation: 0,
+            term,
+            generation: self.generation,
             receipt: Sha256::from_bytes([0; 32]),
             snapshot_epoch: Epoch::ZERO,
             snapshot_bytes: bytes.len() as u64,
@@ -132,6 +160,12 @@ impl Registration {
             entry,
             snapshot: Some(Snapshot { epoch: Epoch::ZERO, bytes }),
             is_staged,
+            agenda_before: agenda.clone(),
+            agenda,
+            issued: Vec::new(),
+            succeeds: self.succeeds.map(|(before, _)| before),
+            stapled: Vec::new(),
+            lease: None,
             effect: Effect::Begin(self.group),
             receipt,
             members_before: Vec::<ClientId>::new(),

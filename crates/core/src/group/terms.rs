@@ -37,7 +37,12 @@ impl Policy for Judge<'_> {
     }
 
     fn bounds(&self) -> Bounds {
-        let bounds = Bounds { message_bytes: limits::COMMIT_BYTES, ..Bounds::default() };
+        // Of each sender's and of all, far less is taken by the agenda; only the service comes near this.
+        let bounds = Bounds {
+            message_bytes: limits::COMMIT_BYTES,
+            pending_of_sender: limits::SERVICE_PROPOSALS,
+            ..Bounds::default()
+        };
         // A tree of many is refused before its signatures are looked at.
         if self.begins {
             Bounds { members: 1, tree_bytes: limits::GROUP_INFO_BYTES, ..bounds }

@@ -2,8 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use maypole_mls::Suite;
 use maypole_testkit::mls::{Change, Commit, ExternalSender, Member, Terms as MlsTerms};
+
+mod generations;
+mod model;
+mod must_go;
+mod orders;
+mod party;
+mod proposals;
+mod turns;
+mod writes;
 
 use super::*;
 use crate::auth::Authenticated;
@@ -15,7 +25,6 @@ use crate::time::Timestamp;
 
 const ROOM: &str = "!room:a.org";
 const SERVICE: &str = "@:a.org/ed25519:1/KEY";
-const SERVICE_KEY: [u8; 32] = [7; 32];
 
 /// Nothing must happen outside.
 const FREELY: Permit = Permit { effects: Vec::new(), cited: Vec::new() };
@@ -29,8 +38,22 @@ impl Terms for Here {
     }
 
     fn external_sender(&self, suite: Suite) -> Option<(Vec<u8>, Vec<u8>)> {
-        (suite.code() == 1).then(|| (SERVICE.into(), SERVICE_KEY.to_vec()))
+        (suite.code() == 1).then(|| (SERVICE.into(), service_key().to_vec()))
     }
+}
+
+fn service_pair() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()
+}
+
+fn service_key() -> [u8; 32] {
+    service_pair().public_key().as_ref().try_into().unwrap()
+}
+
+/// As whoever has the key signs.
+fn signatures(to_sign: &ToSign) -> Vec<Vec<u8>> {
+    assert_eq!(to_sign.key, service_key(), "the key that the group knows");
+    to_sign.contents.iter().map(|content| service_pair().sign(content).as_ref().to_vec()).collect()
 }
 
 fn client(name: &str) -> Option<ClientId> {
@@ -90,13 +113,20 @@ fn refused(step: Step) -> Rejection {
 
 /// Answers everything that a case asks for with yes.
 fn permitted(group: Option<&Group>, case: &mut Case, permit: &Permit) -> Step {
-    let mut last = begin(group, case);
+    let last = begin(group, case);
+    answered(group, case, last, permit, now())
+}
+
+/// The same from any step on.
+fn answered(group: Option<&Group>, case: &mut Case, mut last: Step, permit: &Permit, now: Timestamp) -> Step {
     while let Step::Need(need) = last {
         let fetched = match need {
             Need::Keys(_) => Fetched::Keys(Ok(())),
             Need::Permit(_) => Fetched::Permit(Ok(permit.clone())),
+            Need::Predecessor(_) => Fetched::Predecessor(Ok(None)),
+            Need::Signatures(to_sign) => Fetched::Signatures(signatures(&to_sign)),
         };
-        last = step(group, case, Input::Fetched(fetched), &Here, now());
+        last = step(group, case, Input::Fetched(fetched), &Here, now);
     }
     last
 }
@@ -122,7 +152,7 @@ fn enter(group: Option<Group>, decision: Box<Decision>) -> Group {
 
 /// A registered group of one, and its member.
 fn world() -> (Group, Member) {
-    let alice = founder("@alice:a.org/PHONE", &[service(SERVICE_KEY)]);
+    let alice = founder("@alice:a.org/PHONE", &[service(service_key())]);
     let mut case = registration("@alice:a.org/PHONE", alice.group_info(true).unwrap());
     let decision = decided(permitted(None, &mut case, &FREELY));
     (enter(None, decision), alice)
@@ -131,7 +161,7 @@ fn world() -> (Group, Member) {
 #[test]
 fn a_group_begins_only_as_it_must() {
     const ALICE: &str = "@alice:a.org/PHONE";
-    let right = || founder(ALICE, &[service(SERVICE_KEY)]);
+    let right = || founder(ALICE, &[service(service_key())]);
     let info = |member: &Member| member.group_info(true).unwrap();
     let codes = |case: &mut Case| refused(begin(None, case)).code();
 
@@ -140,10 +170,10 @@ fn a_group_begins_only_as_it_must() {
     later.merge().unwrap();
     let other_suite = {
         let mut member = Member::new(ALICE, 2).unwrap();
-        member.create_group(ROOM.as_bytes(), &[service(SERVICE_KEY)]).unwrap();
+        member.create_group(ROOM.as_bytes(), &[service(service_key())]).unwrap();
         info(&member)
     };
-    let stranger = ExternalSender { identity: "@mallory:a.org".to_owned(), ..service(SERVICE_KEY) };
+    let stranger = ExternalSender { identity: "@mallory:a.org".to_owned(), ..service(service_key()) };
     let whole = info(&right());
     for (what, bytes, code) in [
         ("nobody may propose", info(&founder(ALICE, &[])), Code::InvalidGroupInfo),
@@ -151,14 +181,14 @@ fn a_group_begins_only_as_it_must() {
         ("another identity", info(&founder(ALICE, std::slice::from_ref(&stranger))), Code::InvalidGroupInfo),
         (
             "somebody besides",
-            info(&founder(ALICE, &[service(SERVICE_KEY), stranger])),
+            info(&founder(ALICE, &[service(service_key()), stranger])),
             Code::InvalidGroupInfo,
         ),
         ("a later epoch", info(&later), Code::InvalidGroupInfo),
         ("without its tree", right().group_info(false).unwrap(), Code::InvalidGroupInfo),
         (
             "an identity that is none",
-            info(&founder("alice", &[service(SERVICE_KEY)])),
+            info(&founder("alice", &[service(service_key())])),
             Code::InvalidGroupInfo,
         ),
         ("another suite", other_suite, Code::Unsupported),
@@ -177,12 +207,16 @@ fn a_group_begins_only_as_it_must() {
 
     let (group, _) = world();
     let again = refused(begin(Some(&group), &mut registration(ALICE, info(&right()))));
-    assert_eq!(again, Rejection::StaleEpoch { current: Some(Epoch::ZERO) }, "the group is there already");
+    assert_eq!(
+        again,
+        Rejection::StaleEpoch { current: Some(Epoch::ZERO), reserved: None },
+        "the group is there already"
+    );
 }
 
 #[test]
 fn a_registration_asks_who_may_and_then_whose_key_it_is() {
-    let alice = founder("@alice:a.org/PHONE", &[service(SERVICE_KEY)]);
+    let alice = founder("@alice:a.org/PHONE", &[service(service_key())]);
     let info = alice.group_info(true).unwrap();
     let mut case = registration("@alice:a.org/PHONE", info.clone());
     let Step::Need(Need::Permit(question)) = begin(None, &mut case) else { panic!("nobody is asked") };
@@ -233,9 +267,12 @@ fn who_has_no_leaf_learns_nothing_of_a_group() {
     let group = enter(Some(group), next);
     let late = refused(begin(Some(&group), &mut commit("@mallory:b.org/X", 0, &made)));
     assert_eq!(late.code(), Code::NotJoined, "not which epoch it is in");
-    let mut other = founder("@mallory:b.org/X", &[service(SERVICE_KEY)]);
+    let mut other = founder("@mallory:b.org/X", &[service(service_key())]);
     let again = registration("@mallory:b.org/X", other.group_info(true).unwrap());
-    assert_eq!(refused(begin(Some(&group), &mut { again })), Rejection::StaleEpoch { current: None });
+    assert_eq!(
+        refused(begin(Some(&group), &mut { again })),
+        Rejection::StaleEpoch { current: None, reserved: None }
+    );
     other.forget_group().unwrap();
 }
 
@@ -336,7 +373,7 @@ fn one_epoch_has_one_commit() {
     let group = enter(Some(group), decision);
     for late in [&first, &second] {
         let stale = refused(begin(Some(&group), &mut commit("@alice:a.org/PHONE", 0, late)));
-        assert_eq!(stale, Rejection::StaleEpoch { current: Epoch::new(1) });
+        assert_eq!(stale, Rejection::StaleEpoch { current: Epoch::new(1), reserved: None });
     }
     let ahead = refused(begin(Some(&group), &mut commit("@alice:a.org/PHONE", 9, &second)));
     assert_eq!(ahead.code(), Code::StaleEpoch, "what it is, not what it says, decides");
@@ -357,7 +394,8 @@ fn an_invitation_waits_for_what_must_happen_first() {
     };
     let outcome = |case: &mut Case, refused: &[usize]| {
         let refused = refused.iter().map(|place| (*place, "no".to_owned())).collect();
-        step(Some(&group), case, Input::Outcome(Outcome { refused }), &Here, now())
+        let last = step(Some(&group), case, Input::Outcome(Outcome { refused }), &Here, now());
+        answered(Some(&group), case, last, &permit, now())
     };
 
     let mut case = commit("@alice:a.org/PHONE", 0, &made);
@@ -399,8 +437,8 @@ fn who_joins_from_outside_is_who_asks() {
     let Step::Need(Need::Permit(question)) = begin(Some(&group), &mut case) else {
         panic!("nobody is asked")
     };
-    let Intent::Commit { external, users, extends } = question.intent else { panic!("no commit") };
-    assert!(external && !extends);
+    let Intent::Commit { external, users, extends, proposed } = question.intent else { panic!("no commit") };
+    assert!(external && !extends && proposed.is_empty());
     assert_eq!((users.len(), users[0].leaves_before, users[0].leaves_after), (1, 1, 2));
 
     let decision = decided(permitted(Some(&group), &mut commit("@alice:a.org/LAPTOP", 0, &made), &FREELY));
@@ -436,7 +474,7 @@ fn a_group_comes_back_from_its_snapshot_and_log() {
     let restore = |snapshot: &Snapshot, entries: &[Entry]| {
         let mut restoring = Restoring::begin(snapshot)?;
         entries.iter().try_for_each(|entry| restoring.replay(entry))?;
-        restoring.finish(group.head().clone(), &Here)
+        restoring.finish(group.head().clone(), None, &Here)
     };
     let back = restore(&snapshot, &entries).unwrap();
     assert_eq!(back.mls().snapshot(), group.mls().snapshot());

@@ -2,10 +2,12 @@
 
 use super::{Answered, Durable, Ledger, LedgerError};
 use crate::batch::{Backend, Expect, Op};
-use crate::group::{Decision, Entry, Group, Head, RestoreError, Restoring, Staged, Terms, Told};
+use crate::group::{
+    Agenda, Amendment, Decision, Entry, Group, Head, RestoreError, Restoring, Staged, Terms, Told,
+};
 use crate::ids::{Epoch, GroupId, InboxSeq};
 use crate::limits;
-use crate::records::AnswerKey;
+use crate::records::{AnswerKey, Owed};
 use crate::time::Timestamp;
 
 impl<B: Backend> Ledger<B> {
@@ -39,8 +41,9 @@ impl<B: Backend> Ledger<B> {
         Ok(self.backend.staged_groups(limits::STAGED_AT_START).await?)
     }
 
-    /// Writes a decision down, and what follows from it: the group's new head, the entry in its log, the answer and what is
-    /// owed, in one write, in which the message leaves the inbox. It is refused if somebody else has moved the group.
+    /// Writes a decision down, and what follows from it: the group's new head, what it owes, the entry in its log, the answer
+    /// and what is owed, in one write, in which the message leaves the inbox. It is refused if somebody else has moved the
+    /// group.
     ///
     /// What was staged has had its effects outside, so nothing but the group's own state may stand in its way.
     pub async fn decide(
@@ -56,34 +59,71 @@ impl<B: Backend> Ledger<B> {
             return Err(LedgerError::Unavailable(what));
         }
         let group = decision.head.group.clone();
-        let before = decision.entry.epoch.get().checked_sub(1).and_then(Epoch::new);
-        decision.head.receipt = told.receipt_hash;
-        decision.head.notes = told.head_notes.unwrap_or(decision.head.notes);
-        decision.entry.receipt = told.receipt;
-        decision.entry.notes = told.notes;
-        let (key, answer) = told.answer;
-        let mut expect = vec![
-            Expect::GroupAt(group.clone(), before),
-            Expect::StagedIn(group.clone(), staged.map(|staged| staged.get().row)),
-        ];
+        let (key, _) = told.answer;
+        let (mut expect, mut ops) = write_down(&mut decision, row, told, now);
+        expect.push(Expect::StagedIn(group.clone(), staged.map(|staged| staged.get().row)));
         if staged.is_none() {
             expect.extend([Expect::InInbox(row), Expect::NoAnswer(key, now)]);
-        }
-        let mut ops = vec![
-            Op::Leave(row),
-            Op::SetHead(decision.head.clone()),
-            Op::Append(group.clone(), decision.entry.clone()),
-            Op::Remember(key, answer),
-        ];
-        if let Some(snapshot) = decision.snapshot.take() {
-            ops.push(Op::PutSnapshot(group.clone(), snapshot));
-        }
-        if staged.is_some() {
+        } else {
             ops.push(Op::Unstage(group));
         }
-        ops.extend(told.owed.into_iter().map(Op::Owe));
         self.write("decide", expect, ops).await?;
         Ok(Durable(decision))
+    }
+
+    /// Writes a decision down that needed nothing outside, in a group where a commit was staged and took too long. That one is
+    /// refused by it, in the same write.
+    pub async fn overtake(
+        &self,
+        row: InboxSeq,
+        overtaken: (&Durable<Staged>, Answered),
+        mut decision: Decision,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<Durable<Decision>, LedgerError> {
+        let (staged, refusal) = (overtaken.0.get(), overtaken.1);
+        if decision.is_staged || refusal.row != staged.row || row == staged.row {
+            let what = "only what needs nothing outside overtakes, and the one that is staged".to_owned();
+            return Err(LedgerError::Unavailable(what));
+        }
+        let group = decision.head.group.clone();
+        let (key, _) = told.answer;
+        let (mut expect, mut ops) = write_down(&mut decision, row, told, now);
+        expect.extend([
+            Expect::StagedIn(group.clone(), Some(staged.row)),
+            Expect::InInbox(row),
+            Expect::NoAnswer(key, now),
+        ]);
+        // Somebody may have remembered another answer for it since it was staged; it is refused all the same.
+        let (_, refused) = refusal.into_batch(now);
+        ops.extend(refused);
+        ops.push(Op::Unstage(group));
+        self.write("overtake", expect, ops).await?;
+        Ok(Durable(decision))
+    }
+
+    /// Writes an amendment down, with the telling of everybody what waits from now on; where it came as a message, that leaves
+    /// the inbox with its answer. It is refused if somebody else has changed the group.
+    pub async fn amend(
+        &self,
+        amendment: Amendment,
+        answered: Option<Answered>,
+        owed: Vec<Owed>,
+        now: Timestamp,
+    ) -> Result<Durable<Amendment>, LedgerError> {
+        if !amendment.proposals.is_empty() && owed.is_empty() {
+            let what = "a proposal that nobody is told of must not wait for a commit".to_owned();
+            return Err(LedgerError::Unavailable(what));
+        }
+        let group = amendment.agenda.group.clone();
+        let (mut expect, mut ops) =
+            answered.map_or_else(Default::default, |answered| answered.into_batch(now));
+        expect.push(Expect::GroupAt(group.clone(), Some(amendment.epoch)));
+        expect.push(Expect::AgendaAt(group, amendment.before.stored()));
+        ops.push(Op::SetAgenda(amendment.agenda.clone()));
+        ops.extend(owed.into_iter().map(Op::Owe));
+        self.write("amend", expect, ops).await?;
+        Ok(Durable(amendment))
     }
 
     /// Refuses what was staged: it is answered, and nothing is staged any more.
@@ -113,7 +153,7 @@ impl<B: Backend> Ledger<B> {
 
     /// A group, brought back from its newest snapshot and the log after it.
     pub async fn group(&self, id: &GroupId, terms: &dyn Terms) -> Result<Option<Group>, LedgerError> {
-        let Some(head) = self.backend.head(id).await? else { return Ok(None) };
+        let Some((head, agenda)) = self.head_and_agenda(id).await? else { return Ok(None) };
         let damaged = |what: String| LedgerError::Damaged(format!("group {id:?}: {what}"));
         let snapshot = self.backend.snapshot(id).await?;
         let snapshot = snapshot.ok_or_else(|| damaged("it has no snapshot".to_owned()))?;
@@ -130,6 +170,58 @@ impl<B: Backend> Ledger<B> {
                 restoring.replay(entry).map_err(restored)?;
             }
         }
-        restoring.finish(head, terms).map(Some).map_err(restored)
+        restoring.finish(head, agenda, terms).map(Some).map_err(restored)
     }
+
+    /// Where a group stands and what it owes there: of one epoch, whoever moves it meanwhile.
+    async fn head_and_agenda(&self, id: &GroupId) -> Result<Option<(Head, Option<Agenda>)>, LedgerError> {
+        let Some(mut head) = self.backend.head(id).await? else { return Ok(None) };
+        for _ in 0..limits::ANSWER_TRIES {
+            let agenda = self.backend.agenda(id).await?;
+            let Some(again) = self.backend.head(id).await? else { return Ok(None) };
+            if again.epoch == head.epoch {
+                return Ok(Some((head, agenda)));
+            }
+            head = again;
+        }
+        Err(LedgerError::Unavailable("a group moves on faster than it can be read".to_owned()))
+    }
+}
+
+/// What must hold for a decision of any kind, and what is done by it.
+fn write_down(decision: &mut Decision, row: InboxSeq, told: Told, now: Timestamp) -> (Vec<Expect>, Vec<Op>) {
+    let group = decision.head.group.clone();
+    let before = decision.entry.epoch.get().checked_sub(1).and_then(Epoch::new);
+    decision.head.receipt = told.receipt_hash;
+    if let Some(notes) = told.head_notes {
+        decision.head.notes = notes;
+    }
+    decision.entry.receipt = told.receipt;
+    decision.entry.notes = told.notes;
+    let (key, answer) = told.answer;
+    let mut expect = vec![
+        Expect::GroupAt(group.clone(), before),
+        Expect::AgendaAt(group.clone(), decision.agenda_before.stored()),
+    ];
+    let mut ops = vec![
+        Op::Leave(row),
+        Op::SetHead(decision.head.clone()),
+        Op::Append(group.clone(), decision.entry.clone()),
+        Op::Remember(key, answer),
+    ];
+    if decision.agenda != decision.agenda_before {
+        ops.push(Op::SetAgenda(decision.agenda.clone()));
+    }
+    if let Some(snapshot) = decision.snapshot.take() {
+        ops.push(Op::PutSnapshot(group.clone(), snapshot));
+    }
+    // The generation before ends in the write that begins the next.
+    if let Some(before) = &decision.succeeds {
+        let ended = before.agenda.group.clone();
+        expect.push(Expect::GroupAt(ended.clone(), Some(before.epoch)));
+        expect.push(Expect::AgendaAt(ended, before.agenda.stored()));
+        ops.push(Op::SetAgenda(before.ended(&group, now)));
+    }
+    ops.extend(told.owed.into_iter().map(Op::Owe));
+    (expect, ops)
 }

@@ -85,6 +85,16 @@ codes! {
          gets the commits that it missed, as far as they fit, in `commits`.",
         "Apply `commits` (ask for the rest by `m.mls.request`), then make the change again in the current \
          epoch; without a leaf, ask for `group_info` again.";
+    /// See [`super::Rejection::MissingProposals`].
+    MissingProposals, "M_MLS_MISSING_PROPOSALS", 409, remembered,
+        "The commit leaves somebody in the group whose leaf must go; `proposals` has the proposals that remove \
+         such leaves.",
+        "Take in `proposals`, discard the commit, and make it again so that it refers to them; send it under a \
+         new `txn_id`.";
+    /// See [`super::Rejection::Leaving`].
+    Leaving, "M_MLS_LEAVING", 403, remembered,
+        "The leaf of this very device must go: its user left the room, or the device is gone or has another key.",
+        "Wait for the commit that removes it. If the user is in the room, join again then by an external commit.";
     /// See [`super::Rejection::EpochGone`].
     EpochGone, "M_MLS_EPOCH_GONE", 410, remembered,
         "The commits that are asked for lie too far back; `oldest_epoch` says from which epoch on they can be had.",

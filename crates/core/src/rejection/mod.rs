@@ -64,7 +64,18 @@ pub enum Rejection {
     StaleEpoch {
         /// The epoch that the group is in; not for those who have no part in it.
         current: Option<Epoch>,
+        /// How long that epoch is kept for this device, which was too late again and again.
+        reserved: Option<Duration>,
     },
+    /// The commit leaves leaves in the group that must go.
+    #[error("the commit must remove leaves that have to go, and leaves them where they are")]
+    MissingProposals {
+        /// The proposals that remove them, as they were sent to everybody; as many as fit.
+        proposals: Vec<Vec<u8>>,
+    },
+    /// The device's own leaf must go.
+    #[error("this device's leaf must go from the group: it commits and proposes nothing any more")]
+    Leaving,
     /// What is asked for lies too far back.
     #[error("epoch {from} lies too far back to be told about; the oldest is {oldest}")]
     EpochGone {
@@ -215,6 +226,8 @@ impl Rejection {
             Self::UnknownGroup => Code::UnknownGroup,
             Self::LimitExceeded { .. } => Code::LimitExceeded,
             Self::StaleEpoch { .. } => Code::StaleEpoch,
+            Self::MissingProposals { .. } => Code::MissingProposals,
+            Self::Leaving => Code::Leaving,
             Self::EpochGone { .. } => Code::EpochGone,
             Self::Invalid { part: Part::Commit | Part::Message, .. } => Code::InvalidCommit,
             Self::Invalid { part: Part::Proposal, .. } => Code::InvalidProposal,

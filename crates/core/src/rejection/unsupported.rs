@@ -17,6 +17,8 @@ pub enum Unsupported {
     PrivateHandshake,
     /// A proposal that is sent by itself.
     Proposal,
+    /// A type of proposal that is not taken by itself.
+    ProposalType(u16),
     /// An epoch that canonical JSON cannot write.
     Epoch,
     /// A cipher suite that groups cannot have here.
@@ -43,6 +45,9 @@ impl fmt::Display for Unsupported {
                 "a delivery service must be able to read commits: frame them as PublicMessage (RFC 9420 §6.2)",
             ),
             Self::Proposal => f.write_str("proposals by themselves are not supported yet; commit them by value"),
+            Self::ProposalType(kind) => {
+                write!(f, "a proposal of type {kind} is not taken by itself, only 1, 2, 3, 7 and 10")
+            }
             Self::Epoch => f.write_str("epochs from 2^53 on are not supported"),
             Self::CipherSuite(suite) => write!(f, "cipher suite {suite} is not supported"),
             Self::ByRule(refusal) => refusal.fmt(f),

@@ -15,7 +15,7 @@ impl Rejection {
             return Self::malformed(part, broken);
         }
         match refusal.rule {
-            Rule::StaleEpoch => Self::StaleEpoch { current },
+            Rule::StaleEpoch => Self::StaleEpoch { current, reserved: None },
             Rule::TooLarge => {
                 let limit_bytes = u64::try_from(Bounds::default().message_bytes).unwrap_or(u64::MAX);
                 Self::TooLarge { what: part.noun(), limit_bytes }
@@ -55,7 +55,10 @@ mod tests {
             assert!(known.contains(&code), "{rule:?} gave {code:?}");
         }
         let stale = Refusal { rule: Rule::StaleEpoch, place: Place::Whole };
-        assert_eq!(Rejection::of_mls(Part::Commit, stale, current), Rejection::StaleEpoch { current });
+        assert_eq!(
+            Rejection::of_mls(Part::Commit, stale, current),
+            Rejection::StaleEpoch { current, reserved: None }
+        );
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(super) fn judge(
 }
 
 /// The room's rules, if the service can do its work there.
-fn able<'a>(state: &'a RoomState, service: &ruma::UserId) -> Result<Rules<'a>, Rejection> {
+pub(super) fn able<'a>(state: &'a RoomState, service: &ruma::UserId) -> Result<Rules<'a>, Rejection> {
     let frozen = |reason| Rejection::Frozen { reason };
     if state.is_upgraded() {
         return Err(frozen("the room was upgraded".into()));

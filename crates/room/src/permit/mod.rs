@@ -8,6 +8,7 @@
 mod aad;
 mod citations;
 mod commit;
+mod propose;
 mod register;
 mod rules;
 mod state;
@@ -63,10 +64,16 @@ pub struct Permitted {
 pub fn judge(state: &RoomState, service: &UserId, question: &Question) -> Result<Permitted, Rejection> {
     match &question.intent {
         Intent::Register => register::judge(state, service, &question.caller),
-        Intent::Commit { external, users, extends } => {
+        Intent::Succeed { disputed } => register::succeed(state, service, &question.caller, *disputed),
+        Intent::Commit { external, users, extends, proposed } => {
+            proposed.iter().try_for_each(|proposed| propose::judge(state, service, proposed))?;
             let asked =
                 commit::Asked { caller: &question.caller, external: *external, users, extends: *extends };
             commit::judge(state, service, &asked, &question.authenticated_data)
+        }
+        Intent::Propose(proposed) => {
+            propose::judge(state, service, proposed)?;
+            Ok(Permitted::default())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a room's first group may be registered (docs/protocol.md §1, §3).
+//! Whether a room's first group may be registered, and another in its place (docs/protocol.md §1, §3, §8).
 
 use maypole_core::ids::ClientId;
 use maypole_core::rejection::Rejection;
@@ -17,6 +17,37 @@ pub(super) fn judge(state: &RoomState, service: &UserId, caller: &ClientId) -> R
     if !is_creator {
         return Err(Rejection::forbidden("only the user who created the room may register its group"));
     }
+    may_begin(state, service, caller, &creation)
+}
+
+/// Whether a room's group may be begun anew: where nobody can go on with it, by whoever is in the room; where what it has
+/// become is disputed, by whoever may close the room.
+pub(super) fn succeed(
+    state: &RoomState,
+    service: &UserId,
+    caller: &ClientId,
+    disputed: bool,
+) -> Result<Permitted, Rejection> {
+    let creation = state.creation().map_err(|refusal| not_ours(&refusal, None))?;
+    creation.is_served_by(service).map_err(|refusal| not_ours(&refusal, Some(&creation)))?;
+    let permitted = may_begin(state, service, caller, &creation)?;
+    if disputed {
+        let not_joined = || Rejection::NotJoined { users: vec![caller.user.clone()] };
+        let user = <&UserId>::try_from(caller.user.as_str()).map_err(|_| not_joined())?;
+        let rules = Rules::of(state).map_err(|refusal| not_ours(&refusal, Some(&creation)))?;
+        let reason = |reason| format!("{user} may not begin the group anew: {reason}");
+        rules.may_send(user, "m.room.tombstone", "").map_err(|why| Rejection::forbidden(reason(why)))?;
+    }
+    Ok(permitted)
+}
+
+/// Whether a group may begin in the room as it is, and the service can do its work for it.
+fn may_begin(
+    state: &RoomState,
+    service: &UserId,
+    caller: &ClientId,
+    creation: &Creation,
+) -> Result<Permitted, Rejection> {
     if !joined(state, caller.user.as_str()) {
         return Err(Rejection::NotJoined { users: vec![caller.user.clone()] });
     }
@@ -26,7 +57,7 @@ pub(super) fn judge(state: &RoomState, service: &UserId, caller: &ClientId) -> R
     if state.is_upgraded() {
         return Err(Rejection::Frozen { reason: "the room was upgraded".into() });
     }
-    let rules = Rules::of(state).map_err(|refusal| not_ours(&refusal, Some(&creation)))?;
+    let rules = Rules::of(state).map_err(|refusal| not_ours(&refusal, Some(creation)))?;
     rules.empower(service).map_err(|reason| Rejection::Frozen { reason })?;
     // In which of its spellings the state event is written, the sender's message decides.
     let may_write =

@@ -17,6 +17,8 @@ pub struct Change<'a> {
     pub remove: &'a [u32],
     /// The commit's authenticated data.
     pub aad: &'a [u8],
+    /// Leaves out the proposals that wait.
+    pub alone: bool,
     /// Renews the committer's keys also where the proposals do not ask for it.
     pub path: bool,
     /// Gives the committer another signature key, which asks for a path.
@@ -49,6 +51,7 @@ impl Member {
         group.set_aad(change.aad.to_vec());
         let mut builder = group
             .commit_builder()
+            .consume_proposal_store(!change.alone)
             .propose_adds(adds)
             .propose_removals(change.remove.iter().copied().map(LeafNodeIndex::new))
             .force_self_update(change.path);

@@ -137,7 +137,8 @@ impl Room {
 
     /// A commit with that authenticated data.
     fn commit_with(&self, caller: &str, users: &[UserChange], data: &str) -> Result<Permitted, Rejection> {
-        let intent = Intent::Commit { external: false, users: users.to_vec(), extends: false };
+        let intent =
+            Intent::Commit { external: false, users: users.to_vec(), extends: false, proposed: Vec::new() };
         self.ask(caller, intent, data)
     }
 
@@ -147,11 +148,19 @@ impl Room {
         users: &[UserChange],
         data: &str,
     ) -> Result<Permitted, Rejection> {
-        self.ask(caller, Intent::Commit { external: true, users: users.to_vec(), extends: false }, data)
+        self.ask(
+            caller,
+            Intent::Commit { external: true, users: users.to_vec(), extends: false, proposed: Vec::new() },
+            data,
+        )
     }
 
     fn extend(&self, caller: &str) -> Result<Permitted, Rejection> {
-        self.ask(caller, Intent::Commit { external: false, users: Vec::new(), extends: true }, "")
+        self.ask(
+            caller,
+            Intent::Commit { external: false, users: Vec::new(), extends: true, proposed: Vec::new() },
+            "",
+        )
     }
 
     fn register(&self, caller: &str) -> Result<Permitted, Rejection> {

@@ -5,7 +5,12 @@ use super::*;
 /// Alice's room as if she were its service: the rules are those of a service that made the room.
 fn served_by_alice(room: &Room, caller: &str) -> Result<Permitted, Rejection> {
     let caller = ClientId { user: user(caller), device: device("D1") };
-    let intent = Intent::Commit { external: false, users: vec![last_leaf_gone(BOB)], extends: false };
+    let intent = Intent::Commit {
+        external: false,
+        users: vec![last_leaf_gone(BOB)],
+        extends: false,
+        proposed: Vec::new(),
+    };
     let question = Question { caller, authenticated_data: Vec::new(), intent };
     judge(&room.state, ruma::user_id!("@alice:a.org"), &question)
 }

@@ -67,7 +67,15 @@ impl Cast {
         let terms = (round.terms.is_none() && self.once_in(8)).then(|| self.new_terms());
         let aad = self.numbers.next_number().to_be_bytes();
         let (path, new_key) = (self.once_in(3), self.once_in(6));
-        let change = Change { add: &add, remove: &remove, aad: &aad, path, new_key, terms: terms.as_ref() };
+        let change = Change {
+            add: &add,
+            remove: &remove,
+            aad: &aad,
+            path,
+            new_key,
+            terms: terms.as_ref(),
+            alone: false,
+        };
 
         let commit = self.player(committer)?.member.commit(&change)?;
         let member = &self.players.get(committer).context("the committer is here")?.member;

@@ -1,0 +1,246 @@
+//! What is written together: held against a back end that notes what it is asked.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use super::party::{ALICE, BOB, CAROL, Party, id};
+use super::*;
+use crate::batch::{Backend, BackendError, Batch, Expect, Op};
+use crate::ids::{InboxSeq, Lane, OwedId, SyncToken};
+use crate::ledger::{Answered, Ledger};
+use crate::records::{Answer, AnswerKey, Delivery, Depths, InboxRow, Owed, OwedRow, SetAside};
+
+/// Notes batches, and has nothing.
+#[derive(Default)]
+struct Noting(Mutex<Vec<Batch>>);
+
+type Found<T> = Result<T, BackendError>;
+
+impl Backend for Noting {
+    async fn apply(&self, batch: Batch) -> Found<Vec<OwedId>> {
+        self.0.lock().unwrap().push(batch);
+        Ok(Vec::new())
+    }
+    async fn owner(&self) -> Found<Option<UserId>> {
+        Ok(None)
+    }
+    async fn cursor(&self) -> Found<Option<SyncToken>> {
+        Ok(None)
+    }
+    async fn inbox(&self, _: Option<InboxSeq>, _: usize) -> Found<Vec<InboxRow>> {
+        Ok(Vec::new())
+    }
+    async fn answer(&self, _: AnswerKey) -> Found<Option<Answer>> {
+        Ok(None)
+    }
+    async fn expired_answers(&self, _: Timestamp, _: usize) -> Found<Vec<AnswerKey>> {
+        Ok(Vec::new())
+    }
+    async fn owed(&self, _: Option<OwedId>, _: usize) -> Found<Vec<OwedRow>> {
+        Ok(Vec::new())
+    }
+    async fn set_aside(&self, _: usize) -> Found<Vec<SetAside>> {
+        Ok(Vec::new())
+    }
+    async fn head(&self, _: &GroupId) -> Found<Option<Head>> {
+        Ok(None)
+    }
+    async fn agenda(&self, _: &GroupId) -> Found<Option<Agenda>> {
+        Ok(None)
+    }
+    async fn snapshot(&self, _: &GroupId) -> Found<Option<Snapshot>> {
+        Ok(None)
+    }
+    async fn log(&self, _: &GroupId, _: Epoch, _: usize) -> Found<Vec<Entry>> {
+        Ok(Vec::new())
+    }
+    async fn staged(&self, _: &GroupId) -> Found<Option<Staged>> {
+        Ok(None)
+    }
+    async fn staged_groups(&self, _: usize) -> Found<Vec<(GroupId, InboxSeq)>> {
+        Ok(Vec::new())
+    }
+    async fn depths(&self) -> Found<Depths> {
+        Ok(Depths::default())
+    }
+}
+
+/// Nothing here waits for anything.
+fn done<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+fn noting() -> Ledger<Noting> {
+    Ledger::new(Noting::default())
+}
+
+fn written(ledger: &Ledger<Noting>) -> Vec<Batch> {
+    std::mem::take(&mut ledger.backend.0.lock().unwrap())
+}
+
+fn delivery() -> Delivery {
+    Delivery::ToDevice { kind: "m.mls.proposal".to_owned(), content: vec![1], recipients: Vec::new() }
+}
+
+fn owed() -> Owed {
+    let lane = Lane::of_user(&id(ALICE).user);
+    Owed { lane, delivery: delivery(), owed_at: Timestamp::default() }
+}
+
+fn key(number: u8) -> AnswerKey {
+    AnswerKey(Sha256::of(&[number]))
+}
+
+fn answer() -> Answer {
+    let lane = Lane::of_user(&id(ALICE).user);
+    Answer { question: Sha256::of(b"?"), reply: delivery(), lane, expires_at: Timestamp::END }
+}
+
+fn told(number: u8) -> Told {
+    Told {
+        receipt: vec![1],
+        receipt_hash: Sha256::of(b"receipt"),
+        notes: Vec::new(),
+        head_notes: None,
+        answer: (key(number), answer()),
+        owed: vec![owed()],
+    }
+}
+
+fn announcement(party: &Party, name: &str) -> Amendment {
+    let order = Order::Announce { clients: vec![id(name)], cause: Cause::Left };
+    let draft = heed(&party.group, &order, &Here, party.now).unwrap().unwrap();
+    let signatures = signatures(&draft.to_sign().unwrap());
+    draft.signed(&signatures, &Here, party.now).unwrap()
+}
+
+#[test]
+fn a_proposal_waits_only_in_the_write_that_tells_everybody() {
+    let party = Party::of(&[BOB]);
+    let ledger = noting();
+    let untold = done(ledger.amend(announcement(&party, BOB), None, Vec::new(), party.now));
+    assert!(untold.is_err() && written(&ledger).is_empty());
+    done(ledger.amend(announcement(&party, BOB), None, vec![owed()], party.now)).unwrap();
+    let [batch] = written(&ledger).try_into().unwrap();
+    let group = party.group.id().clone();
+    let epoch = Some(party.group.epoch());
+    assert_eq!(batch.expect, [Expect::GroupAt(group.clone(), epoch), Expect::AgendaAt(group, None)]);
+    assert!(matches!(&batch.ops[..], [Op::SetAgenda(agenda), Op::Owe(_)]
+        if agenda.revision == 1 && agenda.proposals.len() == 1));
+}
+
+#[test]
+fn an_accepted_proposal_leaves_the_inbox_with_its_answer() {
+    let mut party = Party::of(&[BOB]);
+    let update = party.member(BOB).propose_update().unwrap();
+    let request = Request::Propose { epoch: party.group.epoch(), message: update };
+    let Step::Amend(amendment) = party.case(&mut Case::new(command(BOB, request))) else { panic!("refused") };
+    let ledger = noting();
+    let row = InboxSeq::new(3);
+    let answered = Answered { row, remember: Some((key(1), answer())), owed: vec![owed()] };
+    done(ledger.amend(*amendment, Some(answered), vec![owed()], party.now)).unwrap();
+    let [batch] = written(&ledger).try_into().unwrap();
+    assert!(batch.expect.contains(&Expect::InInbox(row)) && batch.ops.contains(&Op::Leave(row)));
+    assert!(batch.expect.contains(&Expect::NoAnswer(key(1), party.now)));
+    let owes = batch.ops.iter().filter(|op| matches!(op, Op::Owe(_))).count();
+    assert_eq!(owes, 2, "the answer, and the proposal to everybody");
+}
+
+#[test]
+fn a_commit_without_anything_owed_writes_no_agenda_and_one_with_writes_it_with_the_epoch() {
+    let mut party = Party::of(&[BOB, CAROL]);
+    let ledger = noting();
+    let decide = |party: &mut Party| {
+        let made = party.member(ALICE).update().unwrap();
+        party.member(ALICE).discard().unwrap();
+        let epoch = party.group.epoch().get();
+        let decision = decided(party.case(&mut commit(ALICE, epoch, &made)));
+        done(ledger.decide(InboxSeq::new(1), None, *decision, told(1), party.now)).unwrap();
+        let [batch] = written(&ledger).try_into().unwrap();
+        batch
+    };
+    let batch = decide(&mut party);
+    assert!(
+        !batch.ops.iter().any(|op| matches!(op, Op::SetAgenda(_))),
+        "nothing is owed, nothing is written"
+    );
+    assert!(batch.expect.contains(&Expect::AgendaAt(party.group.id().clone(), None)));
+    party.announce(&[BOB], Cause::Left).unwrap();
+    let batch = decide(&mut party);
+    assert!(batch.expect.contains(&Expect::AgendaAt(party.group.id().clone(), Some(1))));
+    let agendas: Vec<_> = batch.ops.iter().filter(|op| matches!(op, Op::SetAgenda(_))).collect();
+    assert!(matches!(agendas[..], [Op::SetAgenda(agenda)]
+        if agenda.revision == 2 && agenda.proposals.len() == 1 && agenda.leaving.len() == 1));
+}
+
+#[test]
+fn a_new_generation_ends_the_one_before_in_the_same_write() {
+    let mut party = Party::of(&[BOB]);
+    party.announce(&[ALICE, BOB], Cause::Left).unwrap();
+    let mut member = Member::new(BOB, 1).unwrap();
+    member.create_group(b"!room:a.org#1", &[service(service_key())]).unwrap();
+    let caller = Authenticated::stored(id(BOB).user);
+    let request = Request::Register { group_info: member.group_info(true).unwrap() };
+    let next = GroupId::parse("!room:a.org#1").unwrap();
+    let mut case = Case::new(Command::of(&caller, id(BOB).device, next.clone(), request));
+    begin(None, &mut case);
+    let before = Fetched::Predecessor(Ok(Some(Box::new(party.group.standing()))));
+    let asked = step(None, &mut case, Input::Fetched(before), &Here, party.now);
+    let decision = decided(answered(None, &mut case, asked, &FREELY, party.now));
+    let ledger = noting();
+    done(ledger.decide(InboxSeq::new(1), None, *decision, told(1), party.now)).unwrap();
+    let [batch] = written(&ledger).try_into().unwrap();
+    let old = party.group.id().clone();
+    for expect in [
+        Expect::GroupAt(next, None),
+        Expect::GroupAt(old.clone(), Some(party.group.epoch())),
+        Expect::AgendaAt(old.clone(), Some(1)),
+    ] {
+        assert!(batch.expect.contains(&expect), "{expect:?}");
+    }
+    assert!(batch.ops.iter().any(|op| matches!(op, Op::SetAgenda(agenda)
+        if agenda.group == old && agenda.frozen().is_some())));
+}
+
+#[test]
+fn what_needs_nothing_overtakes_what_is_staged_and_refuses_it() {
+    let mut party = Party::of(&[BOB]);
+    let by_bob = party.member(BOB).update().unwrap();
+    let epoch = party.group.epoch().get();
+    let permit = Permit { effects: vec![Outside { about: None, words: b"x".to_vec() }], cited: Vec::new() };
+    let staged_command = command(BOB, request(epoch, &by_bob));
+    let staged = Staged::new(&staged_command, InboxSeq::new(1), party.now, permit.clone(), Vec::new());
+    let staged = Durable(staged);
+    let made = party.member(ALICE).update().unwrap();
+    let decide = |party: &mut Party| decided(party.case(&mut commit(ALICE, epoch, &made)));
+    let refusal = |row| Answered { row, remember: Some((key(2), answer())), owed: vec![owed()] };
+    let ledger = noting();
+    let (own, other) = (InboxSeq::new(2), InboxSeq::new(1));
+
+    let mut needing = decide(&mut party);
+    needing.is_staged = true;
+    let overtaken = (&staged, refusal(other));
+    assert!(done(ledger.overtake(own, overtaken, *needing, told(1), party.now)).is_err());
+    let wrong = decide(&mut party);
+    assert!(done(ledger.overtake(own, (&staged, refusal(own)), *wrong, told(1), party.now)).is_err());
+    assert!(written(&ledger).is_empty(), "nothing was done");
+
+    let decision = decide(&mut party);
+    let durable =
+        done(ledger.overtake(own, (&staged, refusal(other)), *decision, told(1), party.now)).unwrap();
+    let [batch] = written(&ledger).try_into().unwrap();
+    let group = party.group.id().clone();
+    assert!(batch.expect.contains(&Expect::StagedIn(group.clone(), Some(other))));
+    for op in [Op::Unstage(group), Op::Leave(own), Op::Leave(other), Op::Remember(key(2), answer())] {
+        assert!(batch.ops.contains(&op), "{op:?}");
+    }
+    let group = Group::enter(Some(party.take()), durable).unwrap();
+    assert_eq!(group.epoch().get(), epoch + 1);
+    let mut late = Case::new(staged_command);
+    assert_eq!(refused(begin(Some(&group), &mut late)).code(), Code::StaleEpoch);
+}

@@ -5,6 +5,7 @@ mod committers;
 mod devices;
 mod invites;
 mod powers;
+mod proposers;
 mod registrations;
 mod removals;
 

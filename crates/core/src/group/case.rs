@@ -35,7 +35,7 @@ enum Stage {
     /// Nobody has looked at it.
     New,
     /// It is valid; how the generation before stands is asked. With a permit, it was staged before a restart.
-    Succeeding(Registration, Option<Permit>),
+    Succeeding(Box<Registration>, Option<Permit>),
     /// It is valid; whether it may is asked.
     Asking(Verdict),
     /// It may; whose keys it brings is asked.
@@ -51,7 +51,7 @@ enum Stage {
 /// What a command does to its group, as far as MLS goes.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    Registration(Registration),
+    Registration(Box<Registration>),
     Commit(Box<Commit>),
     Proposal(Box<Proposal>),
 }
@@ -297,7 +297,8 @@ fn judge(
     let open = || group.ok_or(Rejection::UnknownGroup);
     match &command.request {
         Request::Register { group_info } => {
-            register::judge(group, command, group_info, terms, now).map(Verdict::Registration)
+            let registration = register::judge(group, command, group_info, terms, now)?;
+            Ok(Verdict::Registration(Box::new(registration)))
         }
         Request::Commit { epoch, message, welcome, group_info } => {
             let parts =

@@ -86,13 +86,8 @@ pub(super) fn judge(
     let client = |node: &[u8]| {
         LeafNode::from_bytes(node).ok().and_then(|node| terms.client(node.credential.identity()?))
     };
-    if let Sender::Member(leaf) = envelope.sender
-        && let Some(member) = group.mls.member(leaf)
-    {
-        is_from(by, client(member.node.raw))?;
-        if held == Held::ToAgenda {
-            may_commit(group, by)?;
-        }
+    if let Sender::Member(leaf) = envelope.sender {
+        check_member(group, by, leaf, held, terms)?;
     }
     let judge = Judge { terms, begins: false };
     let delta = group
@@ -146,8 +141,20 @@ pub(super) fn judge(
     })
 }
 
-/// Whether a member may commit at all.
-fn may_commit(group: &Group, by: &ClientId) -> Result<(), Rejection> {
+/// Whether a member is who it says, and may commit at all.
+fn check_member(
+    group: &Group,
+    by: &ClientId,
+    leaf: u32,
+    held: Held,
+    terms: &dyn Terms,
+) -> Result<(), Rejection> {
+    // A leaf that holds nobody is the engine's to refuse.
+    let Some(member) = group.mls.member(leaf) else { return Ok(()) };
+    is_from(by, member.identity().and_then(|identity| terms.client(identity)))?;
+    if held == Held::ToNothing {
+        return Ok(());
+    }
     is_ordered(group)?;
     if group.agenda.is_leaving(by) { Err(Rejection::Leaving) } else { Ok(()) }
 }

@@ -32,6 +32,6 @@ pub use extensions::{
 pub use group_info::{GroupContext, GroupInfo};
 pub use key_package::KeyPackage;
 pub use leaf_node::{LeafNode, LeafSource};
-pub(crate) use proposal::SELF_REMOVE;
+pub(crate) use proposal::{ADD, GROUP_CONTEXT_EXTENSIONS, SELF_REMOVE, UPDATE};
 pub use proposal::{Body, PreSharedKey, Proposal, ReInit, Unreadable};
 pub use public_message::{Content, PublicMessage};

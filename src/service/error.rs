@@ -8,7 +8,7 @@ use crate::homeserver::{CallError, SettingsError};
 use crate::http::auth::EmptyToken;
 use crate::http::listener::BindError;
 use crate::keys::KeysError;
-use crate::storage::sled::OpenError;
+use crate::storage::OpenError;
 use crate::telemetry::exposition::MetricsError;
 use crate::telemetry::logs::LogError;
 
@@ -29,7 +29,7 @@ pub enum ServiceError {
     Ledger(#[from] LedgerError),
     /// The store is another service's.
     #[error(
-        "the store belongs to {owner}, and this service is {user}: each needs a store of its own (`store.path`)"
+        "the store belongs to {owner}, and this service is {user}: each needs a store of its own (`store.path`, `store.postgres`)"
     )]
     OtherOwner {
         /// Whose store it is.

@@ -29,7 +29,7 @@ use crate::http::{HttpSettings, operations, routes};
 use crate::intake::{SyncIntake, Transactions};
 use crate::keys::Keys;
 use crate::outbox::Outbox;
-use crate::storage::sled::{Health, Store};
+use crate::storage::{Health, Store};
 use crate::telemetry::exposition::Exposition;
 use crate::telemetry::labels::{Condition, Door};
 use crate::telemetry::readiness::Readiness;
@@ -131,6 +131,8 @@ impl Rooms {
             beside.spawn(listener.serve(self.router(door), HttpLimits::default(), stop.clone()));
         }
         beside.spawn(watch_store(self.store.clone(), self.readiness.clone(), stop.clone()));
+        let (store, until) = (self.store.clone(), stop.clone());
+        beside.spawn(async move { store.keep_looking(until).await });
         beside.spawn(self.exposition.clone().keep(stop.clone()));
         beside.spawn(forget(self.ledger.clone(), stop.clone()));
         beside.spawn(observe(self.ledger.clone(), stop.clone()));
@@ -220,8 +222,11 @@ async fn open_store(
     config: &Config,
     user: &UserId,
 ) -> Result<(Store, Arc<Ledger<Store>>, Keys), ServiceError> {
-    let (folder, keys_folder) = (config.store.path.join("sled"), config.keys.path.clone());
-    let store = blocking(move || Store::open(&folder)).await??;
+    let keys_folder = config.keys.path.clone();
+    let store = match &config.store.postgres {
+        Some(address) => Store::open_postgres(address.expose()).await?,
+        None => Store::open_folder(config.store.path.join("sled")).await?,
+    };
     let ledger = Arc::new(Ledger::new(store.clone()));
     let owner = ledger.owner().await?;
     if let Some(owner) = owner.clone().filter(|owner| owner != user) {

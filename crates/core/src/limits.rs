@@ -166,6 +166,18 @@ pub const SLED_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const BULK_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Threads that write files beside the embedded store.
 pub const BULK_THREADS: usize = 8;
+/// Sessions with a PostgreSQL that are open at once, unless the operator says otherwise.
+pub const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a session with it may take to open, or to become free.
+pub const POSTGRES_CONNECT: Duration = Duration::from_secs(10);
+/// How long one statement of it may take.
+pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(30);
+/// How long a statement may wait for a row that another transaction holds.
+pub const POSTGRES_LOCK: Duration = Duration::from_secs(10);
+/// How often a transaction is tried that others were in the way of.
+pub const POSTGRES_TRIES: usize = 16;
+/// How often a database that does not answer is looked for.
+pub const POSTGRES_LOOK: Duration = Duration::from_secs(1);
 /// Damaged records that are kept for the operator; older ones make room.
 pub const QUARANTINED_ROWS: usize = 10_000;
 /// How long a store may wait for its own earlier handle to let go.
@@ -287,6 +299,8 @@ pub const YAML_NODES: usize = 10_000;
 pub const TOKEN_MIN_BYTES: usize = 32;
 /// The longest token.
 pub const TOKEN_BYTES: usize = 1_024;
+/// The longest address of a database.
+pub const DATABASE_ADDRESS_BYTES: usize = 4_096;
 /// Addresses of one listener.
 pub const LISTENER_ADDRESSES: usize = 16;
 /// The largest compiled regular expression of a registration.

@@ -42,6 +42,7 @@ use self::keys::Kind;
 use self::log::Failure;
 use self::record::BulkFile;
 use self::writer::{Command, Job, Reply, Writer};
+use super::Health;
 use crate::clock;
 use crate::telemetry;
 
@@ -88,17 +89,6 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
-}
-
-/// Whether the store can be used now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It can.
-    Ready,
-    /// It failed, for this reason, and is being opened anew.
-    Unavailable(String),
-    /// It was closed.
-    Closed,
 }
 
 /// The embedded store. Clones are the same store; it is closed when the last is dropped.

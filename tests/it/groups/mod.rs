@@ -4,6 +4,7 @@ mod again;
 mod cast;
 mod commits;
 mod crash;
+mod database;
 mod flow;
 mod hall;
 mod late;

@@ -12,9 +12,10 @@ use maypole_core::records::OwedRow;
 use maypole_core::time::Timestamp;
 
 use super::Somewhere;
+use crate::storage::Health;
 use crate::storage::conformance::samples::{answer, batch, key, message, owed, token};
 use crate::storage::sled::disk::{Disk, Step};
-use crate::storage::sled::{Health, OpenError, Store};
+use crate::storage::sled::{OpenError, Store};
 
 /// What a step does that was chosen to fail.
 #[derive(Clone, Copy, Debug)]

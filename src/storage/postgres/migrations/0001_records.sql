@@ -1,0 +1,87 @@
+-- What the service remembers, as typed rows: what is looked up or counted is a column, the record itself is `record` (see
+-- record.rs). Numbers that the service knows as unsigned lie in `bigint`.
+
+-- Whose store this is, and how far its inbox goes. One row.
+CREATE TABLE store (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    owner text,
+    cursor text,
+    next_inbox bigint NOT NULL DEFAULT 0
+);
+INSERT INTO store DEFAULT VALUES;
+
+-- Messages that were received and not answered yet: the queue.
+CREATE TABLE inbox (
+    seq bigint PRIMARY KEY,
+    sender text NOT NULL,
+    received_at_ms bigint NOT NULL,
+    record bytea NOT NULL
+);
+
+-- Answers that the same question gets again.
+CREATE TABLE answers (
+    key bytea PRIMARY KEY,
+    expires_at_ms bigint NOT NULL,
+    record bytea NOT NULL
+);
+CREATE INDEX answers_by_expiry ON answers (expires_at_ms, key);
+
+-- What is owed to the world. A number is part of a transaction ID, so that none is given out twice.
+CREATE SEQUENCE owed_id AS bigint MINVALUE 0 START 0;
+CREATE TABLE owed (
+    id bigint PRIMARY KEY DEFAULT nextval('owed_id'),
+    lane text NOT NULL,
+    record bytea NOT NULL
+);
+
+-- Push transactions that were received whole; the newest ones.
+CREATE TABLE push_transactions (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text NOT NULL,
+    body bytea NOT NULL,
+    UNIQUE (id, body)
+);
+
+-- What could not be handled, for the operator; the newest ones.
+CREATE TABLE set_aside (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at_ms bigint NOT NULL,
+    record bytea NOT NULL
+);
+
+-- Where each group stands.
+CREATE TABLE groups (
+    id bytea PRIMARY KEY,
+    epoch bigint NOT NULL,
+    record bytea NOT NULL
+);
+
+-- The log of each group.
+CREATE TABLE log (
+    group_id bytea NOT NULL,
+    epoch bigint NOT NULL,
+    record bytea NOT NULL,
+    PRIMARY KEY (group_id, epoch)
+);
+
+-- The newest tree of each group.
+CREATE TABLE snapshots (
+    group_id bytea PRIMARY KEY,
+    epoch bigint NOT NULL,
+    record bytea NOT NULL
+);
+
+-- The command that waits in a group for what must happen outside first.
+CREATE TABLE staged (
+    group_id bytea PRIMARY KEY,
+    inbox_seq bigint NOT NULL,
+    record bytea NOT NULL
+);
+
+-- Damaged records that were moved out of the way, for the operator.
+CREATE TABLE quarantined (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_name text NOT NULL,
+    key bytea NOT NULL,
+    record bytea NOT NULL
+);

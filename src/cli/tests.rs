@@ -45,6 +45,14 @@ fn wrong_command_lines_are_refused() {
         &["explain", "alice"],
         &["explain", "@alice:a.org"],
         &["explain", "!room:a.org", "x"],
+        &["freeze"],
+        &["freeze", "!room:a.org"],
+        &["freeze", "!room:a.org", "--reason", ""],
+        &["freeze", "--reason", "x"],
+        &["freeze", "!room:a.org", "--list"],
+        &["freeze", "room", "--reason", "x"],
+        &["unfreeze"],
+        &["unfreeze", "alice"],
         &["registration", "check"],
         &["registration", "banana"],
         &["registration", "--server-name", "http://a.org"],
@@ -213,6 +221,18 @@ fn an_explanation_comes_from_the_running_service() {
     );
     let json = explain("!room:a.org", &["--json"]);
     assert_eq!(serde_json::from_str::<crate::admin::Explanation>(&json.out).unwrap(), known);
+    let frozen = maypole(&["freeze", "!room:a.org", "--reason", "moving", "--config", text(&config)]);
+    assert_eq!((frozen.exit, frozen.err.as_str()), (Exit::Ok, ""));
+    assert!(frozen.out.starts_with("!room:a.org: frozen."), "{}", frozen.out);
+    let listed = maypole(&["freeze", "--list", "--config", text(&config)]);
+    assert!(
+        listed.out.starts_with("!room:a.org  for ") && listed.out.contains(": moving to another server\n")
+    );
+    let lifted = maypole(&["unfreeze", "!room:a.org", "--config", text(&config)]);
+    assert_eq!((lifted.exit, lifted.out.as_str()), (Exit::Ok, "!room:a.org: unfrozen\n"));
+    let unknown = maypole(&["unfreeze", "!other:a.org", "--config", text(&config)]);
+    assert_eq!((unknown.exit, unknown.out.as_str()), (Exit::Failed, ""));
+
     let unknown = explain("!other:a.org", &["--json"]);
     assert_eq!((unknown.exit, unknown.out.as_str()), (Exit::Failed, ""));
     assert!(unknown.err.contains("keeps no group for !other:a.org"), "{}", unknown.err);

@@ -7,14 +7,15 @@
 mod explain;
 mod lanes;
 mod live;
+mod operator;
 mod outside;
 mod road;
 #[cfg(test)]
 mod tests;
 mod worker;
 
-pub use explain::Explainer;
 pub use lanes::Lanes;
 pub use live::LiveGroups;
+pub use operator::Operator;
 pub use road::Road;
 pub use worker::Worker;

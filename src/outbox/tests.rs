@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch, Op};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{DeviceId, Epoch, GroupId, InboxSeq, Lane, OwedId, SyncToken, UserId};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
@@ -348,6 +348,14 @@ impl Backend for Panicking {
 
     async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
         self.store.staged_groups(limit).await
+    }
+
+    async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
+        self.store.frozen(group).await
+    }
+
+    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
+        self.store.frozen_groups(limit).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use crate::group::{Entry, Head, Snapshot, Staged};
+use crate::group::{Entry, Frozen, Head, Snapshot, Staged};
 use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
@@ -41,6 +41,8 @@ pub enum Expect {
     GroupAt(GroupId, Option<Epoch>),
     /// This message of the inbox is staged in the group, or, with none, nothing is.
     StagedIn(GroupId, Option<InboxSeq>),
+    /// The group is not frozen.
+    NotFrozen(GroupId),
 }
 
 /// What a batch does.
@@ -76,6 +78,10 @@ pub enum Op {
     Stage(Staged),
     /// Nothing waits in the group any more.
     Unstage(GroupId),
+    /// The group takes no commands; an earlier reason is replaced.
+    Freeze(GroupId, Frozen),
+    /// The group takes commands again.
+    Unfreeze(GroupId),
 }
 
 /// Why a back end did not apply a batch or answer a question.
@@ -158,6 +164,15 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(GroupId, InboxSeq)>, BackendError>> + Send;
+
+    /// Whether and why a group is frozen.
+    fn frozen(&self, group: &GroupId) -> impl Future<Output = Result<Option<Frozen>, BackendError>> + Send;
+
+    /// Groups that are frozen, in no order of meaning.
+    fn frozen_groups(
+        &self,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(GroupId, Frozen)>, BackendError>> + Send;
 
     /// How much waits.
     fn depths(&self) -> impl Future<Output = Result<Depths, BackendError>> + Send;

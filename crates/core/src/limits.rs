@@ -113,6 +113,8 @@ pub const SNAPSHOT_EVERY_EPOCHS: u64 = 256;
 pub const SNAPSHOT_EVERY_BYTES: u64 = 64 * 1024;
 /// Groups in which something is staged that are taken up at the start.
 pub const STAGED_AT_START: usize = 100_000;
+/// The longest reason for freezing a group.
+pub const FREEZE_REASON_BYTES: usize = 512;
 /// Entries of a group's log that are read at once.
 pub const LOG_PAGE: usize = 16;
 /// What a member takes in memory beside the bytes of its leaf and path.
@@ -274,6 +276,8 @@ pub const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
 pub const EXPLAINED_MEMBERS: usize = 1_000;
 /// Effects of a staged commit that are listed to the operator.
 pub const EXPLAINED_EFFECTS: usize = 1_000;
+/// Frozen groups that are listed to the operator.
+pub const FROZEN_LISTED: usize = 1_000;
 
 // What the operator writes.
 

@@ -7,14 +7,17 @@ mod places;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use maypole_core::ids::{Epoch, RoomId};
+use maypole_core::ids::{Epoch, FreezeReason, RoomId};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{AdminLimits, Explain, Explanation, LastCommit, Listener, Member, Staged};
+use super::{
+    AdminLimits, Explanation, Freeze, FrozenRoom, FrozenRooms, LastCommit, Lifted, Listener, Member, Operate,
+    Staged,
+};
 
 /// What is known about the one group that there is.
 pub(crate) fn explanation() -> Explanation {
@@ -36,6 +39,7 @@ pub(crate) fn explanation() -> Explanation {
         }),
         receipt: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU".to_owned(),
         staged: Some(Staged { since_ms: 8_000, effects: vec!["invite @carol:b.org".to_owned()] }),
+        frozen: Some(Freeze { since_ms: 38_000, reason: "moving to another server".to_owned() }),
         waiting: 5,
         log_epochs: 4,
     }
@@ -49,13 +53,29 @@ pub(crate) enum Fake {
     Ponders,
 }
 
-impl Explain for Fake {
+impl Operate for Fake {
     async fn explain(&self, room: &RoomId) -> Result<Option<Explanation>, String> {
         match self {
             Self::Knows(explanation) => Ok(Some((**explanation).clone()).filter(|known| known.room == *room)),
             Self::Fails(why) => Err((*why).to_owned()),
             Self::Ponders => std::future::pending().await,
         }
+    }
+
+    async fn freeze(&self, room: &RoomId, reason: FreezeReason) -> Result<Option<FrozenRoom>, String> {
+        let freeze = Freeze { reason: reason.to_string(), since_ms: 1 };
+        Ok(self.explain(room).await?.map(|known| FrozenRoom { room: known.room, freeze }))
+    }
+
+    async fn unfreeze(&self, room: &RoomId) -> Result<Option<Lifted>, String> {
+        let lifted = |known: Explanation| Lifted { room: known.room, was_frozen: known.frozen.is_some() };
+        Ok(self.explain(room).await?.map(lifted))
+    }
+
+    async fn frozen(&self) -> Result<FrozenRooms, String> {
+        let known = self.explain(&explanation().room).await?;
+        let frozen = known.and_then(|known| Some(FrozenRoom { room: known.room, freeze: known.frozen? }));
+        Ok(FrozenRooms { rooms: frozen.into_iter().collect(), more: false })
     }
 }
 

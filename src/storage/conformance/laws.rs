@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::Place;
 use super::model::Model;
 use super::samples::{
-    answer, aside, batch, entry, epoch, group, head, key, message, owed, owed_to_many, snapshot, staged,
-    token, transaction, user,
+    answer, aside, batch, entry, epoch, frozen, group, head, key, message, owed, owed_to_many, snapshot,
+    staged, token, transaction, user,
 };
 
 /// Every law that needs no random cases. Each gets a place of its own.
@@ -28,6 +28,7 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     of_many_at_once_one_wins(&place()).await;
     of_many_commits_of_one_epoch_one_wins(&place()).await;
     a_log_is_read_in_order_and_in_pages(&place()).await;
+    a_freeze_stays_until_it_is_lifted(&place()).await;
 }
 
 async fn an_empty_store_is_empty(place: &impl Place) {
@@ -48,6 +49,7 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Op::NoteTransaction(transaction(1)),
         Op::SetHead(head(1, 5, 10)),
         Op::Stage(staged(1, 7, 10)),
+        Op::Freeze(group(1), frozen(3, 10)),
     ];
     store.apply(batch(vec![Expect::Unbound, Expect::Cursor(None)], setup)).await.unwrap();
     let broken = [
@@ -64,6 +66,7 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Expect::StagedIn(group(1), None),
         Expect::StagedIn(group(1), Some(InboxSeq::new(8))),
         Expect::StagedIn(group(2), Some(InboxSeq::new(7))),
+        Expect::NotFrozen(group(1)),
     ];
     let before = store.depths().await.unwrap();
     for expect in broken {
@@ -118,6 +121,7 @@ async fn every_size_comes_back_whole(place: &impl Place) {
             Op::Append(group(seed % 4), entry(seed, size)),
             Op::PutSnapshot(group(seed % 4), snapshot(seed, size)),
             Op::Stage(staged(seed % 4, seed, size)),
+            Op::Freeze(group(seed % 4), frozen(seed, size)),
         ];
         model.apply(batch(Vec::new(), ops.clone())).unwrap();
         store.apply(batch(Vec::new(), ops)).await.unwrap();
@@ -275,6 +279,32 @@ async fn a_log_is_read_in_order_and_in_pages(place: &impl Place) {
     place.close(store).await;
 }
 
+async fn a_freeze_stays_until_it_is_lifted(place: &impl Place) {
+    let store = place.open().await;
+    let freeze = |at| batch(Vec::new(), vec![Op::Freeze(group(1), frozen(at, 5))]);
+    let command = || batch(vec![Expect::NotFrozen(group(1))], vec![Op::SetHead(head(1, 1, 5))]);
+    store.apply(freeze(1)).await.unwrap();
+    store.apply(freeze(2)).await.unwrap();
+    assert!(matches!(store.apply(command()).await, Err(BackendError::Conflict(_))));
+    place.close(store).await;
+    let store = place.open().await;
+    assert_eq!(store.frozen(&group(1)).await.unwrap(), Some(frozen(2, 5)), "the reason given last");
+    assert_eq!(store.frozen_groups(9).await.unwrap(), [(group(1), frozen(2, 5))]);
+    assert!(store.apply(command()).await.is_err() && store.head(&group(1)).await.unwrap().is_none());
+    let lift = || batch(Vec::new(), vec![Op::Unfreeze(group(1)), Op::Unfreeze(group(2))]);
+    store.apply(lift()).await.unwrap();
+    store.apply(lift()).await.unwrap();
+    assert!(
+        store.frozen(&group(1)).await.unwrap().is_none() && store.frozen_groups(9).await.unwrap().is_empty()
+    );
+    store.apply(command()).await.unwrap();
+    // One batch may do both.
+    let ops = vec![Op::Freeze(group(1), frozen(3, 5)), Op::Unfreeze(group(1))];
+    store.apply(batch(Vec::new(), ops)).await.unwrap();
+    store.apply(command()).await.unwrap();
+    place.close(store).await;
+}
+
 /// Random batches, with right and wrong expectations, and the store opened again now and then: as the model has it.
 pub(crate) fn agrees_with_the_model<P: Place>(cases: u32, place: impl Fn() -> P) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -334,8 +364,13 @@ async fn compare(store: &impl Backend, model: &Model) {
     staged.sort();
     assert_eq!(staged, model.staged_groups());
     assert_eq!(store.staged_groups(1).await.unwrap().len(), staged.len().min(1));
+    let mut frozen = store.frozen_groups(1_000).await.unwrap();
+    frozen.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(frozen, model.frozen_groups());
+    assert_eq!(store.frozen_groups(1).await.unwrap().len(), frozen.len().min(1));
     for number in 0..4 {
         let group = group(number);
+        assert_eq!(store.frozen(&group).await.unwrap(), model.frozen(&group));
         assert_eq!(store.head(&group).await.unwrap(), model.head(&group));
         assert_eq!(store.snapshot(&group).await.unwrap(), model.snapshot(&group));
         assert_eq!(store.staged(&group).await.unwrap(), model.staged(&group));
@@ -367,6 +402,7 @@ fn expect() -> impl Strategy<Value = Expect> {
         3 => (0_u64..3, 0_u64..4).prop_map(|(number, at)| Expect::GroupAt(group(number), at.checked_sub(1).map(epoch))),
         3 => (0_u64..3, 0_u64..4)
             .prop_map(|(number, row)| Expect::StagedIn(group(number), row.checked_sub(1).map(InboxSeq::new))),
+        2 => (0_u64..3).prop_map(|number| Expect::NotFrozen(group(number))),
     ]
 }
 
@@ -388,6 +424,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::PutSnapshot(group(number), snapshot(at, size))),
         2 => (0_u64..3, shape()).prop_map(|(number, (row, size))| Op::Stage(staged(number, row, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unstage(group(number))),
+        1 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::Freeze(group(number), frozen(at, size))),
+        2 => (0_u64..3).prop_map(|number| Op::Unfreeze(group(number))),
     ]
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{
@@ -26,6 +26,7 @@ pub(super) struct Model {
     logs: BTreeMap<(GroupId, Epoch), Entry>,
     snapshots: BTreeMap<GroupId, Snapshot>,
     staged: BTreeMap<GroupId, Staged>,
+    frozen: BTreeMap<GroupId, Frozen>,
 }
 
 impl Model {
@@ -49,6 +50,7 @@ impl Model {
             Expect::StillOwed(row) => self.owed.contains_key(row),
             Expect::GroupAt(group, epoch) => self.heads.get(group).map(|head| head.epoch) == *epoch,
             Expect::StagedIn(group, row) => self.staged.get(group).map(|staged| staged.row) == *row,
+            Expect::NotFrozen(group) => !self.frozen.contains_key(group),
         }
     }
 
@@ -89,6 +91,8 @@ impl Model {
             Op::PutSnapshot(group, snapshot) => drop(self.snapshots.insert(group, snapshot)),
             Op::Stage(staged) => drop(self.staged.insert(staged.group().clone(), staged)),
             Op::Unstage(group) => drop(self.staged.remove(&group)),
+            Op::Freeze(group, frozen) => drop(self.frozen.insert(group, frozen)),
+            Op::Unfreeze(group) => drop(self.frozen.remove(&group)),
         }
         None
     }
@@ -149,6 +153,14 @@ impl Model {
 
     pub(super) fn staged_groups(&self) -> Vec<(GroupId, InboxSeq)> {
         self.staged.iter().map(|(group, staged)| (group.clone(), staged.row)).collect()
+    }
+
+    pub(super) fn frozen(&self, group: &GroupId) -> Option<Frozen> {
+        self.frozen.get(group).cloned()
+    }
+
+    pub(super) fn frozen_groups(&self) -> Vec<(GroupId, Frozen)> {
+        self.frozen.iter().map(|(group, frozen)| (group.clone(), frozen.clone())).collect()
     }
 
     pub(super) fn depths(&self) -> Depths {

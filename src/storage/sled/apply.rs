@@ -10,6 +10,7 @@ use maypole_core::records::{Answer, AnswerKey, PushTransaction};
 use maypole_core::time::Timestamp;
 
 use super::engine::{self, Changes, Engine, Loaded, take_number};
+use super::forms::FrozenGroup;
 use super::keys::{self, Kind};
 use super::log::Failure;
 use super::record::{BulkFile, Damage, Packed};
@@ -29,6 +30,7 @@ pub(super) enum PackedOp {
     /// A record of a group.
     Put(Kind, Vec<u8>, Packed),
     Unstage(GroupId),
+    Unfreeze(GroupId),
 }
 
 impl PackedOp {
@@ -59,6 +61,11 @@ impl PackedOp {
                 Self::Put(Kind::Staged, keys::of_group(Kind::Staged, staged.group()), Packed::of(staged)?)
             }
             Op::Unstage(group) => Self::Unstage(group),
+            Op::Freeze(group, frozen) => {
+                let key = keys::of_group(Kind::Frozen, &group);
+                Self::Put(Kind::Frozen, key, Packed::of(FrozenGroup { group, frozen })?)
+            }
+            Op::Unfreeze(group) => Self::Unfreeze(group),
         })
     }
 
@@ -72,7 +79,7 @@ impl PackedOp {
             | Self::NoteTransaction(_, packed)
             | Self::SetAside(packed)
             | Self::Put(_, _, packed) => packed.bulk.take(),
-            Self::Leave(_) | Self::Forget(_) | Self::Settle(_) | Self::Unstage(_) => None,
+            Self::Leave(_) | Self::Forget(_) | Self::Settle(_) | Self::Unstage(_) | Self::Unfreeze(_) => None,
         }
     }
 }
@@ -129,6 +136,10 @@ impl Engine {
             },
             Expect::StagedIn(group, row) => match self.of_group::<Staged>(Kind::Staged, group)? {
                 Ok(staged) => staged.map(|staged| staged.row) == *row,
+                Err(error) => return Ok(Err(error)),
+            },
+            Expect::NotFrozen(group) => match self.of_group::<FrozenGroup>(Kind::Frozen, group)? {
+                Ok(frozen) => frozen.is_none(),
                 Err(error) => return Ok(Err(error)),
             },
         }))
@@ -197,6 +208,9 @@ impl Engine {
                 if self.remove(changes, keys::of_group(Kind::Staged, &group))? {
                     self.depths.staged = self.depths.staged.saturating_sub(1);
                 }
+            }
+            PackedOp::Unfreeze(group) => {
+                self.remove(changes, keys::of_group(Kind::Frozen, &group))?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::{Answered, Durable, Ledger, LedgerError};
 use crate::batch::{Backend, Expect, Op};
-use crate::group::{Decision, Entry, Group, Head, RestoreError, Restoring, Staged, Terms, Told};
+use crate::group::{Decision, Entry, Frozen, Group, Head, RestoreError, Restoring, Staged, Terms, Told};
 use crate::ids::{Epoch, GroupId, InboxSeq};
 use crate::limits;
 use crate::records::AnswerKey;
@@ -22,6 +22,7 @@ impl<B: Backend> Ledger<B> {
             Expect::InInbox(staged.row),
             Expect::GroupAt(group.clone(), at),
             Expect::StagedIn(group.clone(), None),
+            Expect::NotFrozen(group.clone()),
             Expect::NoAnswer(key, staged.staged_at),
         ];
         self.write("stage", expect, vec![Op::Stage(staged.clone())]).await?;
@@ -42,7 +43,8 @@ impl<B: Backend> Ledger<B> {
     /// Writes a decision down, and what follows from it: the group's new head, the entry in its log, the answer and what is
     /// owed, in one write, in which the message leaves the inbox. It is refused if somebody else has moved the group.
     ///
-    /// What was staged has had its effects outside, so nothing but the group's own state may stand in its way.
+    /// What was staged has had its effects outside, so nothing but the group's own state may stand in its way; not even
+    /// that the group was frozen meanwhile.
     pub async fn decide(
         &self,
         row: InboxSeq,
@@ -67,7 +69,11 @@ impl<B: Backend> Ledger<B> {
             Expect::StagedIn(group.clone(), staged.map(|staged| staged.get().row)),
         ];
         if staged.is_none() {
-            expect.extend([Expect::InInbox(row), Expect::NoAnswer(key, now)]);
+            expect.extend([
+                Expect::InInbox(row),
+                Expect::NoAnswer(key, now),
+                Expect::NotFrozen(group.clone()),
+            ]);
         }
         let mut ops = vec![
             Op::Leave(row),
@@ -99,6 +105,36 @@ impl<B: Backend> Ledger<B> {
         let expect = vec![Expect::StagedIn(group.clone(), Some(staged.get().row))];
         self.write("answer_staged", expect, ops).await?;
         Ok(())
+    }
+
+    /// Freezes a group: from now on it takes no command. What is staged is still finished. `false`: there is no such group.
+    pub async fn freeze(&self, group: &GroupId, frozen: Frozen) -> Result<bool, LedgerError> {
+        // A group that is there stays there.
+        if self.backend.head(group).await?.is_none() {
+            return Ok(false);
+        }
+        self.write("freeze", Vec::new(), vec![Op::Freeze(group.clone(), frozen)]).await?;
+        Ok(true)
+    }
+
+    /// Lets a group take commands again. `false`: it was not frozen.
+    pub async fn unfreeze(&self, group: &GroupId) -> Result<bool, LedgerError> {
+        // One that cannot be read goes all the same.
+        if matches!(self.backend.frozen(group).await, Ok(None)) {
+            return Ok(false);
+        }
+        self.write("unfreeze", Vec::new(), vec![Op::Unfreeze(group.clone())]).await?;
+        Ok(true)
+    }
+
+    /// Whether and why a group is frozen.
+    pub async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, LedgerError> {
+        Ok(self.backend.frozen(group).await?)
+    }
+
+    /// Groups that are frozen, up to a number.
+    pub async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, LedgerError> {
+        Ok(self.backend.frozen_groups(limit).await?)
     }
 
     /// Where a group stands.

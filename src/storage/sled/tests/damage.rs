@@ -9,7 +9,7 @@ use maypole_core::time::Timestamp;
 
 use super::Somewhere;
 use crate::storage::conformance::samples::{
-    answer, aside, batch, entry, epoch, group, head, key, message, owed, snapshot, staged, token,
+    answer, aside, batch, entry, epoch, frozen, group, head, key, message, owed, snapshot, staged, token,
     transaction, user,
 };
 use crate::storage::sled::keys::{self, Kind};
@@ -36,6 +36,7 @@ async fn filled() -> Somewhere {
         Op::Append(group(1), entry(5, 100)),
         Op::PutSnapshot(group(1), snapshot(4, 100)),
         Op::Stage(staged(1, 7, 100)),
+        Op::Freeze(group(1), frozen(3, 10)),
     ]);
     store.apply(batch(vec![], ops)).await.unwrap();
     store.close().await;
@@ -128,6 +129,7 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
         keys::entry(&group(1), 5),
         keys::of_group(Kind::Snapshot, &group(1)),
         keys::of_group(Kind::Staged, &group(1)),
+        keys::of_group(Kind::Frozen, &group(1)),
     ];
     for (damaged, key) in rows.iter().enumerate() {
         for byte in [0, 1, 2, 5, 9, usize::MAX] {
@@ -140,6 +142,7 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
                 store.log(&group, epoch(0), 9).await.map(|found| found == [entry(5, 100)]),
                 store.snapshot(&group).await.map(|found| found == Some(snapshot(4, 100))),
                 store.staged(&group).await.map(|found| found == Some(staged(1, 7, 100))),
+                store.frozen(&group).await.map(|found| found == Some(frozen(3, 10))),
             ];
             for (place, found) in found.into_iter().enumerate() {
                 match found {
@@ -149,7 +152,11 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
                 }
             }
             // Whoever takes the group for a new one is refused, because its place is not empty.
-            for expect in [Expect::GroupAt(group.clone(), None), Expect::StagedIn(group.clone(), None)] {
+            for expect in [
+                Expect::GroupAt(group.clone(), None),
+                Expect::StagedIn(group.clone(), None),
+                Expect::NotFrozen(group.clone()),
+            ] {
                 let begun = store.apply(batch(vec![expect], vec![Op::SetHead(head(1, 0, 10))])).await;
                 assert!(begun.is_err(), "record {damaged}, byte {byte}");
             }

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::request::Command;
-use super::{AdminLimits, Explanation, FrozenRoom, FrozenRooms, Lifted};
+use super::{AdminLimits, Explanation, FrozenRoom, FrozenRooms, Lifted, LogPage, LogRange};
 
 /// A question that the running service did not answer as hoped.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,16 @@ pub async fn freeze(
 /// Tells the service that a room's group takes commands again.
 pub async fn unfreeze(path: &Path, room: &RoomId, limits: AdminLimits) -> Result<Lifted, AskError> {
     ask(path, &Command::Unfreeze(room.clone()), limits).await
+}
+
+/// Asks the service for epochs of the log of a room's group.
+pub async fn log(
+    path: &Path,
+    room: &RoomId,
+    range: LogRange,
+    limits: AdminLimits,
+) -> Result<LogPage, AskError> {
+    ask(path, &Command::Log(room.clone(), range), limits).await
 }
 
 /// Asks the service which groups take no commands.

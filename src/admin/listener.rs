@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::place::{self, Place};
 use super::request::Command;
-use super::{AdminError, AdminLimits, Explanation, FrozenRoom, FrozenRooms, Lifted, Operate};
+use super::{AdminError, AdminLimits, Explanation, FrozenRoom, FrozenRooms, Lifted, LogPage, Operate};
 
 /// The socket, before anybody is answered. It is removed when this value ends.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ enum Told {
     Frozen(FrozenRoom),
     Lifted(Lifted),
     AllFrozen(FrozenRooms),
+    Log(LogPage),
 }
 
 impl Listener {
@@ -146,6 +147,7 @@ async fn obey<O: Operate>(command: &Command, operator: &O) -> Result<Option<Told
         }
         Command::Freeze(room, reason) => operator.freeze(room, reason.clone()).await?.map(Told::Frozen),
         Command::Unfreeze(room) => operator.unfreeze(room).await?.map(Told::Lifted),
+        Command::Log(room, range) => operator.log(room, *range).await?.map(Told::Log),
         Command::Frozen => Some(Told::AllFrozen(operator.frozen().await?)),
     })
 }

@@ -12,6 +12,7 @@ mod error;
 mod explanation;
 mod freeze;
 mod listener;
+mod log;
 mod place;
 mod request;
 #[cfg(test)]
@@ -19,11 +20,12 @@ pub(crate) mod tests;
 mod words;
 
 pub use bounds::AdminLimits;
-pub use client::{AskError, explain, freeze, frozen, unfreeze};
+pub use client::{AskError, explain, freeze, frozen, log, unfreeze};
 pub use error::AdminError;
 pub use explanation::{Explanation, LastCommit, Member, Staged};
 pub use freeze::{Freeze, FrozenRoom, FrozenRooms, Lifted};
 pub use listener::Listener;
+pub use log::{LogPage, LogRange, LoggedEpoch};
 pub use words::{age, in_words, plain};
 
 use maypole_core::ids::{FreezeReason, RoomId};
@@ -43,6 +45,13 @@ pub trait Operate: Clone + Send + Sync + 'static {
 
     /// Lets the group of a room take commands again.
     fn unfreeze(&self, room: &RoomId) -> impl Future<Output = Result<Option<Lifted>, String>> + Send;
+
+    /// Epochs of the log of a room's group.
+    fn log(
+        &self,
+        room: &RoomId,
+        range: LogRange,
+    ) -> impl Future<Output = Result<Option<LogPage>, String>> + Send;
 
     /// The groups that are frozen.
     fn frozen(&self) -> impl Future<Output = Result<FrozenRooms, String>> + Send;

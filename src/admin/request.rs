@@ -1,11 +1,13 @@
 //! What may be asked: a line of JSON in, a command out.
 
-use maypole_core::ids::{FreezeReason, RoomId};
+use maypole_core::ids::{Epoch, FreezeReason, RoomId};
 use maypole_core::limits;
 use serde_json::{Map, Value, json};
 
+use super::LogRange;
+
 /// The commands that there are.
-const COMMANDS: &str = "`explain`, `freeze`, `unfreeze`, `frozen`";
+const COMMANDS: &str = "`explain`, `freeze`, `unfreeze`, `frozen`, `log`";
 
 /// What the operator asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(super) enum Command {
     Unfreeze(RoomId),
     /// Which groups take none.
     Frozen,
+    /// What the log of a room's group has of these epochs.
+    Log(RoomId, LogRange),
 }
 
 impl Command {
@@ -35,6 +39,10 @@ impl Command {
             }
             Some("unfreeze") => Asked::of("unfreeze", &request, &["room"])?.room().map(Self::Unfreeze),
             Some("frozen") => Asked::of("frozen", &request, &[]).map(|_| Self::Frozen),
+            Some("log") => {
+                let asked = Asked::of("log", &request, &["room", "from", "to"])?;
+                Ok(Self::Log(asked.room()?, asked.range()?))
+            }
             Some(_) => Err(format!("there is no such command; there are: {COMMANDS}")),
             None => Err(format!("the request has no `command`; there are: {COMMANDS}")),
         }
@@ -47,6 +55,12 @@ impl Command {
             Self::Freeze(room, reason) => json!({"command": "freeze", "room": room, "reason": reason}),
             Self::Unfreeze(room) => json!({"command": "unfreeze", "room": room}),
             Self::Frozen => json!({"command": "frozen"}),
+            Self::Log(room, LogRange { from, to: None }) => {
+                json!({"command": "log", "room": room, "from": from})
+            }
+            Self::Log(room, LogRange { from, to }) => {
+                json!({"command": "log", "room": room, "from": from, "to": to})
+            }
         }
         .to_string()
     }
@@ -54,7 +68,9 @@ impl Command {
     /// The room that it is about, if it is about one.
     pub(super) fn room(&self) -> Option<&RoomId> {
         match self {
-            Self::Explain(room) | Self::Freeze(room, _) | Self::Unfreeze(room) => Some(room),
+            Self::Explain(room) | Self::Freeze(room, _) | Self::Unfreeze(room) | Self::Log(room, _) => {
+                Some(room)
+            }
             Self::Frozen => None,
         }
     }
@@ -90,6 +106,16 @@ impl<'a> Asked<'a> {
         let room = self.text("room").filter(|room| ruma::RoomId::parse(*room).is_ok());
         let wrong = || format!("`{}` takes a `room`: a room ID such as !abc:a.org", self.command);
         room.and_then(RoomId::parse).ok_or_else(wrong)
+    }
+
+    /// From the first epoch on if `from` is not there, to the newest if `to` is not.
+    fn range(&self) -> Result<LogRange, String> {
+        let wrong = |field| format!("`{}` takes `{field}`: the number of an epoch", self.command);
+        let epoch = |field: &'static str| match self.request.get(field) {
+            None => Ok(None),
+            Some(value) => value.as_u64().and_then(Epoch::new).map(Some).ok_or_else(|| wrong(field)),
+        };
+        Ok(LogRange { from: epoch("from")?.unwrap_or(Epoch::ZERO), to: epoch("to")? })
     }
 
     fn reason(&self) -> Result<FreezeReason, String> {

@@ -9,6 +9,7 @@ mod explain;
 mod failure;
 mod freeze;
 mod keys;
+mod log;
 mod registration;
 mod serve;
 mod version;
@@ -51,6 +52,8 @@ enum Command {
     Freeze(freeze::Freeze),
     /// Have it order commands there again
     Unfreeze(freeze::Unfreeze),
+    /// Show the log of a room's group, or check the receipts of one
+    Log(log::Log),
     /// Print the version
     Version,
 }
@@ -131,6 +134,7 @@ fn dispatch(command: Command, surroundings: &mut Surroundings<'_>) -> Result<Exi
         Command::Explain(explain) => explain.run(surroundings),
         Command::Freeze(freeze) => freeze.run(surroundings),
         Command::Unfreeze(unfreeze) => unfreeze.run(surroundings),
+        Command::Log(log) => log.run(surroundings),
         Command::Version => version::run(surroundings),
     }
 }

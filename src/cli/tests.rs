@@ -11,20 +11,20 @@ fn token() -> maypole_core::auth::AuthToken {
     maypole_core::auth::AuthToken::make()
 }
 
-struct Ran {
-    exit: Exit,
-    out: String,
-    err: String,
+pub(super) struct Ran {
+    pub(super) exit: Exit,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn maypole(arguments: &[&str]) -> Ran {
+pub(super) fn maypole(arguments: &[&str]) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut surroundings = Surroundings { token: token(), env: Vec::new(), out: &mut out, err: &mut err };
     let exit = run(std::iter::once(&"maypole").chain(arguments), &mut surroundings);
     Ran { exit, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -45,6 +45,14 @@ fn wrong_command_lines_are_refused() {
         &["explain", "alice"],
         &["explain", "@alice:a.org"],
         &["explain", "!room:a.org", "x"],
+        &["log"],
+        &["log", "show"],
+        &["log", "show", "alice"],
+        &["log", "show", "!room:a.org", "--from", "-1"],
+        &["log", "show", "!room:a.org", "--to", "9007199254740992"],
+        &["log", "verify"],
+        &["log", "verify", "!room:a.org", "--file", "x"],
+        &["log", "verify", "--file", "x", "--key", "AAAA"],
         &["freeze"],
         &["freeze", "!room:a.org"],
         &["freeze", "!room:a.org", "--reason", ""],

@@ -2,7 +2,7 @@
 
 use maypole_core::batch::Backend;
 use maypole_core::group::{Group, Terms};
-use maypole_core::ids::{GroupId, RoomId};
+use maypole_core::ids::{Epoch, GroupId, RoomId};
 use maypole_core::ledger::LedgerError;
 use maypole_core::limits;
 use maypole_room::bytes::encode;
@@ -28,6 +28,7 @@ impl<B: Backend> Operator<B> {
             }),
             Err(error) => Some(Staged { since_ms: 0, effects: vec![format!("cannot be read: {error}")] }),
         };
+        let begins = self.ledger.log_begins(&id).await?;
         let frozen = match self.ledger.frozen(&id).await {
             Ok(frozen) => frozen.as_ref().map(Freeze::from),
             Err(error) => Some(Freeze { since_ms: 0, reason: format!("it cannot be read: {error}") }),
@@ -52,7 +53,7 @@ impl<B: Backend> Operator<B> {
             staged,
             frozen,
             waiting: u64::try_from(self.lanes.waiting(&id)).unwrap_or(u64::MAX),
-            log_epochs: head.epoch.get().saturating_add(1),
+            log_epochs: head.epoch.get().saturating_add(1).saturating_sub(begins.map_or(0, Epoch::get)),
         }))
     }
 }

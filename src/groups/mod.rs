@@ -7,6 +7,7 @@
 mod explain;
 mod lanes;
 mod live;
+mod logs;
 mod operator;
 mod outside;
 mod road;

@@ -10,7 +10,7 @@ use maypole_core::limits;
 
 use super::lanes::Lanes;
 use super::road::Road;
-use crate::admin::{Explanation, Freeze, FrozenRoom, FrozenRooms, Lifted, Operate};
+use crate::admin::{Explanation, Freeze, FrozenRoom, FrozenRooms, Lifted, LogPage, LogRange, Operate};
 use crate::clock;
 use crate::dialects::matrix::commands::room_of;
 
@@ -76,6 +76,10 @@ impl<B: Backend> Operate for Operator<B> {
 
     async fn unfreeze(&self, room: &RoomId) -> Result<Option<Lifted>, String> {
         self.reopen(room).await.map_err(|error| error.to_string())
+    }
+
+    async fn log(&self, room: &RoomId, range: LogRange) -> Result<Option<LogPage>, String> {
+        self.page(room, range).await.map_err(|error| error.to_string())
     }
 
     async fn frozen(&self) -> Result<FrozenRooms, String> {

@@ -100,6 +100,11 @@ impl<B: Backend> Road<B> {
         Self { ledger, matrix, live: LiveGroups::new(limits::GROUPS_CACHE_BYTES), outbox }
     }
 
+    /// The service as groups name it: its account, and the key of its receipts.
+    pub(super) fn service(&self) -> &str {
+        self.matrix.terms().identity()
+    }
+
     /// Who can be a member.
     pub(super) fn terms(&self) -> &dyn Terms {
         self.matrix.terms()

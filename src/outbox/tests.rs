@@ -342,6 +342,14 @@ impl Backend for Panicking {
         self.store.log(group, from, limit).await
     }
 
+    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
+        self.store.log_begins(group).await
+    }
+
+    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
+        self.store.groups(after, limit).await
+    }
+
     async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
         self.store.staged(group).await
     }

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::attach::attach;
 use super::error::ServiceError;
+use super::retention;
 use crate::admin::{self, AdminLimits};
 use crate::clock;
 use crate::config::{Config, EventPrefix};
@@ -133,6 +134,7 @@ impl Rooms {
         beside.spawn(watch_store(self.store.clone(), self.readiness.clone(), stop.clone()));
         beside.spawn(self.exposition.clone().keep(stop.clone()));
         beside.spawn(forget(self.ledger.clone(), stop.clone()));
+        beside.spawn(retention::trim(self.ledger.clone(), stop.clone()));
         beside.spawn(observe(self.ledger.clone(), stop.clone()));
         let groups = self.groups();
         if let Some(admin) = self.admin.take() {

@@ -72,6 +72,8 @@ pub enum Op {
     SetHead(Head),
     /// An entry of a group's log.
     Append(GroupId, Entry),
+    /// The entry of this epoch leaves a group's log.
+    RemoveEntry(GroupId, Epoch),
     /// A group's tree; the one before is forgotten.
     PutSnapshot(GroupId, Snapshot),
     /// A command waits in its group for what must happen outside.
@@ -155,6 +157,17 @@ pub trait Backend: Send + Sync + 'static {
         from: Epoch,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Entry>, BackendError>> + Send;
+
+    /// The epoch of the first entry in a group's log; nothing if there is none.
+    fn log_begins(&self, group: &GroupId)
+    -> impl Future<Output = Result<Option<Epoch>, BackendError>> + Send;
+
+    /// Groups after a place, in an order of the back end's own that stays the same. A group whose head is damaged is left out.
+    fn groups(
+        &self,
+        after: Option<&GroupId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<GroupId>, BackendError>> + Send;
 
     /// What is staged in a group.
     fn staged(&self, group: &GroupId) -> impl Future<Output = Result<Option<Staged>, BackendError>> + Send;

@@ -39,6 +39,11 @@ async fn malformed_requests_are_refused_in_a_sentence() {
         (&long, "at most 512 bytes"),
         (r#"{"command":"unfreeze"}"#, "takes a `room`"),
         (r#"{"command":"unfreeze","room":"!room:a.org","reason":"x"}"#, "no \"reason\""),
+        (r#"{"command":"log","room":"!room:a.org","from":-1}"#, "takes `from`"),
+        (r#"{"command":"log","room":"!room:a.org","from":"1"}"#, "takes `from`"),
+        (r#"{"command":"log","room":"!room:a.org","to":9007199254740992}"#, "takes `to`"),
+        (r#"{"command":"log","from":1}"#, "takes a `room`"),
+        (r#"{"command":"log","room":"!room:a.org","till":1}"#, "no \"till\""),
         (r#"{"command":"frozen","room":"!room:a.org"}"#, "nothing else and no \"room\""),
     ] {
         let said = error(&served.says_to(format!("{request}\n").as_bytes()).await);

@@ -3,6 +3,7 @@
 mod asking;
 mod misuse;
 mod places;
+pub(crate) mod receipts;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,8 +16,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdminLimits, Explanation, Freeze, FrozenRoom, FrozenRooms, LastCommit, Lifted, Listener, Member, Operate,
-    Staged,
+    AdminLimits, Explanation, Freeze, FrozenRoom, FrozenRooms, LastCommit, Lifted, Listener, LogPage,
+    LogRange, LoggedEpoch, Member, Operate, Staged,
 };
 
 /// What is known about the one group that there is.
@@ -77,6 +78,44 @@ impl Operate for Fake {
         let frozen = known.and_then(|known| Some(FrozenRoom { room: known.room, freeze: known.frozen? }));
         Ok(FrozenRooms { rooms: frozen.into_iter().collect(), more: false })
     }
+
+    async fn log(&self, room: &RoomId, range: LogRange) -> Result<Option<LogPage>, String> {
+        let Some(known) = self.explain(room).await? else { return Ok(None) };
+        let last = range.to.map_or(known.epoch, |to| to.min(known.epoch));
+        let asked = logged(known.epoch.get() + 1).into_iter();
+        let mut epochs: Vec<_> =
+            asked.filter(|logged| logged.epoch >= range.from && logged.epoch <= last).collect();
+        let next = epochs.get(PAGE).map(|logged| logged.epoch);
+        epochs.truncate(PAGE);
+        let service = receipts::keys().to_string();
+        Ok(Some(LogPage {
+            room: known.room,
+            begins: Epoch::ZERO,
+            current: known.epoch,
+            service,
+            epochs,
+            next,
+        }))
+    }
+}
+
+/// Epochs in one answer of the one who knows.
+const PAGE: usize = 2;
+
+/// A log of so many epochs.
+fn logged(count: u64) -> Vec<LoggedEpoch> {
+    let one = |receipt: &maypole_room::receipt::RoomReceipt| LoggedEpoch {
+        epoch: receipt.receipt().epoch,
+        sender: "@alice:a.org/PHONE".to_owned(),
+        accepted_at_ms: receipt.receipt().issued_at.as_millis(),
+        joined: vec!["@bob:b.org/LAPTOP".to_owned()],
+        joined_total: 3,
+        left: Vec::new(),
+        left_total: 0,
+        commit: maypole_room::bytes::encode(receipt.receipt().commit.as_bytes()),
+        receipt: receipts::signed(receipt),
+    };
+    receipts::chain(count).iter().map(one).collect()
 }
 
 /// Bounds with patience for a test that does not wait.

@@ -29,6 +29,8 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     of_many_commits_of_one_epoch_one_wins(&place()).await;
     a_log_is_read_in_order_and_in_pages(&place()).await;
     a_freeze_stays_until_it_is_lifted(&place()).await;
+    a_log_begins_where_what_was_removed_ended(&place()).await;
+    groups_are_listed_in_pages_each_once(&place()).await;
 }
 
 async fn an_empty_store_is_empty(place: &impl Place) {
@@ -279,6 +281,46 @@ async fn a_log_is_read_in_order_and_in_pages(place: &impl Place) {
     place.close(store).await;
 }
 
+async fn a_log_begins_where_what_was_removed_ended(place: &impl Place) {
+    let store = place.open().await;
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), None);
+    // Large and alike: entries may share what lies beside the records.
+    let both = |at| [Op::Append(group(1), entry(at, 9_000)), Op::Append(group(2), entry(at, 9_000))];
+    store.apply(batch(Vec::new(), (254..258).flat_map(both).collect())).await.unwrap();
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), Some(epoch(254)));
+    let removed = |at| Op::RemoveEntry(group(1), epoch(at));
+    store.apply(batch(Vec::new(), vec![removed(254), removed(255), removed(9)])).await.unwrap();
+    place.close(store).await;
+    let store = place.open().await;
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), Some(epoch(256)));
+    assert_eq!(store.log(&group(1), epoch(0), 9).await.unwrap(), [entry(256, 9_000), entry(257, 9_000)]);
+    assert_eq!(store.log(&group(2), epoch(0), 9).await.unwrap().len(), 4, "another group's log is whole");
+    store.apply(batch(Vec::new(), vec![removed(256), removed(257)])).await.unwrap();
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), None);
+    place.close(store).await;
+}
+
+async fn groups_are_listed_in_pages_each_once(place: &impl Place) {
+    let store = place.open().await;
+    assert!(store.groups(None, 9).await.unwrap().is_empty());
+    let heads = (0..23).map(|number| Op::SetHead(head(number, 1, 10))).collect();
+    store.apply(batch(Vec::new(), heads)).await.unwrap();
+    let (mut found, mut last) = (Vec::new(), None);
+    loop {
+        let page = store.groups(last.as_ref(), 5).await.unwrap();
+        assert!(page.len() <= 5);
+        let Some(end) = page.last() else { break };
+        last = Some(end.clone());
+        found.extend(page);
+    }
+    found.sort();
+    let mut all: Vec<_> = (0..23).map(group).collect();
+    all.sort();
+    assert_eq!(found, all);
+    assert!(store.groups(None, 0).await.unwrap().is_empty());
+    place.close(store).await;
+}
+
 async fn a_freeze_stays_until_it_is_lifted(place: &impl Place) {
     let store = place.open().await;
     let freeze = |at| batch(Vec::new(), vec![Op::Freeze(group(1), frozen(at, 5))]);
@@ -368,8 +410,12 @@ async fn compare(store: &impl Backend, model: &Model) {
     frozen.sort_by(|(one, _), (other, _)| one.cmp(other));
     assert_eq!(frozen, model.frozen_groups());
     assert_eq!(store.frozen_groups(1).await.unwrap().len(), frozen.len().min(1));
+    let mut groups = store.groups(None, 1_000).await.unwrap();
+    groups.sort();
+    assert_eq!(groups, model.groups());
     for number in 0..4 {
         let group = group(number);
+        assert_eq!(store.log_begins(&group).await.unwrap(), model.log_begins(&group));
         assert_eq!(store.frozen(&group).await.unwrap(), model.frozen(&group));
         assert_eq!(store.head(&group).await.unwrap(), model.head(&group));
         assert_eq!(store.snapshot(&group).await.unwrap(), model.snapshot(&group));
@@ -424,6 +470,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::PutSnapshot(group(number), snapshot(at, size))),
         2 => (0_u64..3, shape()).prop_map(|(number, (row, size))| Op::Stage(staged(number, row, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unstage(group(number))),
+        2 => (0_u64..3, 0_u64..6).prop_map(|(number, at)| Op::RemoveEntry(group(number), epoch(at))),
         1 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::Freeze(group(number), frozen(at, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unfreeze(group(number))),
     ]

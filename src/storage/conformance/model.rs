@@ -88,6 +88,7 @@ impl Model {
             }
             Op::SetHead(head) => drop(self.heads.insert(head.group.clone(), head)),
             Op::Append(group, entry) => drop(self.logs.insert((group, entry.epoch), entry)),
+            Op::RemoveEntry(group, epoch) => drop(self.logs.remove(&(group, epoch))),
             Op::PutSnapshot(group, snapshot) => drop(self.snapshots.insert(group, snapshot)),
             Op::Stage(staged) => drop(self.staged.insert(staged.group().clone(), staged)),
             Op::Unstage(group) => drop(self.staged.remove(&group)),
@@ -145,6 +146,14 @@ impl Model {
     pub(super) fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Vec<Entry> {
         let of_group = self.logs.iter().filter(|((of, epoch), _)| of == group && *epoch >= from);
         of_group.take(limit).map(|(_, entry)| entry.clone()).collect()
+    }
+
+    pub(super) fn log_begins(&self, group: &GroupId) -> Option<Epoch> {
+        self.logs.keys().find(|(of, _)| of == group).map(|(_, epoch)| *epoch)
+    }
+
+    pub(super) fn groups(&self) -> Vec<GroupId> {
+        self.heads.keys().cloned().collect()
     }
 
     pub(super) fn staged(&self, group: &GroupId) -> Option<Staged> {

@@ -4,7 +4,7 @@
 
 use maypole_core::batch::{BackendError, Expect, Op};
 use maypole_core::group::{Head, Staged};
-use maypole_core::ids::{GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, PushTransaction};
 use maypole_core::time::Timestamp;
@@ -31,6 +31,7 @@ pub(super) enum PackedOp {
     Put(Kind, Vec<u8>, Packed),
     Unstage(GroupId),
     Unfreeze(GroupId),
+    RemoveEntry(GroupId, Epoch),
 }
 
 impl PackedOp {
@@ -54,6 +55,7 @@ impl PackedOp {
             Op::Append(group, entry) => {
                 Self::Put(Kind::Entry, keys::entry(&group, entry.epoch.get()), Packed::of(entry)?)
             }
+            Op::RemoveEntry(group, epoch) => Self::RemoveEntry(group, epoch),
             Op::PutSnapshot(group, snapshot) => {
                 Self::Put(Kind::Snapshot, keys::of_group(Kind::Snapshot, &group), Packed::of(snapshot)?)
             }
@@ -79,7 +81,12 @@ impl PackedOp {
             | Self::NoteTransaction(_, packed)
             | Self::SetAside(packed)
             | Self::Put(_, _, packed) => packed.bulk.take(),
-            Self::Leave(_) | Self::Forget(_) | Self::Settle(_) | Self::Unstage(_) | Self::Unfreeze(_) => None,
+            Self::Leave(_)
+            | Self::Forget(_)
+            | Self::Settle(_)
+            | Self::Unstage(_)
+            | Self::Unfreeze(_)
+            | Self::RemoveEntry(..) => None,
         }
     }
 }
@@ -208,6 +215,9 @@ impl Engine {
                 if self.remove(changes, keys::of_group(Kind::Staged, &group))? {
                     self.depths.staged = self.depths.staged.saturating_sub(1);
                 }
+            }
+            PackedOp::RemoveEntry(group, epoch) => {
+                self.remove(changes, keys::entry(&group, epoch.get()))?;
             }
             PackedOp::Unfreeze(group) => {
                 self.remove(changes, keys::of_group(Kind::Frozen, &group))?;

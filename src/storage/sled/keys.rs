@@ -185,6 +185,11 @@ pub(super) fn entry(group: &GroupId, epoch: u64) -> Vec<u8> {
     bytes
 }
 
+/// The epoch of an entry of a group's log, from its key.
+pub(super) fn epoch(key: &[u8]) -> Option<u64> {
+    key.get(33..41).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
 /// The key of the journal.
 pub(super) fn journal() -> Vec<u8> {
     vec![Kind::Journal.prefix()]
@@ -225,6 +230,7 @@ mod tests {
         assert_eq!(number(&row(Kind::Inbox, 256)), Some(256));
         let group = GroupId::parse(*b"!room:a.org").unwrap();
         assert!(entry(&group, 255) < entry(&group, 256));
+        assert_eq!((epoch(&entry(&group, 256)), epoch(b"short")), (Some(256), None));
         let hash = AnswerKey(Sha256::of(b"x"));
         assert_eq!(answer_key(&expiry(Timestamp::from_millis(5), &hash)), Some(hash));
         assert_eq!(answer_key(b"short"), None);

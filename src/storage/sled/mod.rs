@@ -270,6 +270,16 @@ impl Backend for Store {
         self.read(move |engine| engine.log_of(&group, from, limit)).await
     }
 
+    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
+        let group = group.clone();
+        self.read(move |engine| engine.log_begins(&group).map(Ok)).await
+    }
+
+    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
+        let after = after.cloned();
+        self.read(move |engine| engine.groups(after.as_ref(), limit).map(Ok)).await
+    }
+
     async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
         let group = group.clone();
         self.read(move |engine| engine.of_group(Kind::Staged, &group)).await

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use maypole_core::batch::BackendError;
-use maypole_core::group::{Entry, Frozen, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId};
 use maypole_core::records::{Answer, AnswerKey, InboxItem, InboxRow, Owed, OwedRow, SetAside};
 use maypole_core::time::Timestamp;
@@ -136,6 +136,33 @@ impl Engine {
             }
         }
         Ok(Ok(entries))
+    }
+
+    /// The epoch of the first entry in a group's log. The key says it, so that a damaged entry has one too.
+    pub(super) fn log_begins(&mut self, group: &GroupId) -> Result<Option<Epoch>, Failure> {
+        let mut range = self.log.range(&keys::entry(group, 0), &keys::entry(group, u64::MAX))?;
+        let Some(row) = range.next() else { return Ok(None) };
+        Ok(keys::epoch(&row?.0).and_then(Epoch::new))
+    }
+
+    /// Groups after a place, in the order of the hashes of their IDs.
+    pub(super) fn groups(&mut self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, Failure> {
+        let first = after.map_or_else(
+            || vec![Kind::Head.prefix()],
+            |after| [keys::of_group(Kind::Head, after).as_slice(), &[0]].concat(),
+        );
+        let last = [&[Kind::Head.prefix()][..], &[u8::MAX; 32]].concat();
+        let mut found = Vec::new();
+        for row in self.log.range(&first, &last)? {
+            if found.len() >= limit {
+                break;
+            }
+            let (key, value) = row?;
+            if let Loaded::Whole(head) = self.load::<Head>(Kind::Head, &key, &value)? {
+                found.push(head.group);
+            }
+        }
+        Ok(found)
     }
 
     fn page<T: Stored>(

@@ -8,6 +8,7 @@ mod flow;
 mod hall;
 mod late;
 mod many;
+mod operated;
 mod outlaw;
 mod power;
 mod registrations;

@@ -147,6 +147,50 @@ impl<B: Backend> Ledger<B> {
         Ok(self.backend.log(group, from, limit).await?)
     }
 
+    /// The first epoch in a group's log.
+    pub async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, LedgerError> {
+        Ok(self.backend.log_begins(group).await?)
+    }
+
+    /// A page of groups after a place, in an order that stays the same. The page after the last is empty.
+    pub async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, LedgerError> {
+        Ok(self.backend.groups(after, limit).await?)
+    }
+
+    /// Removes the oldest epochs from a group's log, a page of those that need not be kept: neither among the newest, nor
+    /// young, nor needed to bring the group back. `key` says under which key an epoch's acceptance is remembered, which is
+    /// forgotten with it. Says how many were removed; a full page may not be the last.
+    pub async fn trim(
+        &self,
+        group: &GroupId,
+        key: impl Fn(&Entry) -> Option<AnswerKey> + Send,
+        now: Timestamp,
+    ) -> Result<usize, LedgerError> {
+        let Some(head) = self.backend.head(group).await? else { return Ok(0) };
+        let Some(beyond) = head.epoch.get().checked_sub(limits::LOG_KEPT_EPOCHS) else { return Ok(0) };
+        // The newest snapshot stands for its own epoch; the log leads on from there.
+        let last = beyond.min(head.snapshot_epoch.get());
+        let mut next = self.backend.log_begins(group).await?;
+        let (mut ops, mut count) = (Vec::new(), 0_usize);
+        'pages: while let Some(from) = next.filter(|from| from.get() <= last) {
+            let page = self.backend.log(group, from, limits::LOG_PAGE).await?;
+            next = page.last().and_then(|entry| entry.epoch.next());
+            for entry in &page {
+                let is_young = entry.accepted_at.plus(limits::LOG_KEPT_FOR) > now;
+                if is_young || entry.epoch.get() > last || count >= limits::LOG_TRIMMED_AT_ONCE {
+                    break 'pages;
+                }
+                count = count.saturating_add(1);
+                ops.push(Op::RemoveEntry(group.clone(), entry.epoch));
+                ops.extend(key(entry).map(Op::Forget));
+            }
+        }
+        if count > 0 {
+            self.write("trim", Vec::new(), ops).await?;
+        }
+        Ok(count)
+    }
+
     /// A group, brought back from its newest snapshot and the log after it.
     pub async fn group(&self, id: &GroupId, terms: &dyn Terms) -> Result<Option<Group>, LedgerError> {
         let Some(head) = self.backend.head(id).await? else { return Ok(None) };

@@ -299,7 +299,7 @@ pub const LOGGED_CLIENTS: usize = 1_000;
 /// The longest line of a file with a log: a receipt, and the largest commit in base64.
 pub const LOG_LINE_BYTES: usize = 40 * 1024 * 1024;
 /// Lines of a file with a log.
-pub const LOG_LINES: usize = 10_000_000;
+pub const LOG_LINES: usize = 2_000_000;
 
 // What the operator writes.
 

@@ -13,6 +13,7 @@ use maypole_room::identity;
 use serde_json::{Value, json};
 
 use super::cast::{explained, within};
+use super::crash::reads_the_room;
 use super::hall::Hall;
 use super::outlaw::{fields, refuses};
 use super::scene::{Scene, refused};
@@ -122,6 +123,38 @@ async fn what_is_staged_when_a_group_is_frozen_is_finished_and_nothing_after_it(
         (&"M_MLS_FROZEN".into(), &"the group is frozen: enough".into())
     );
     scene.is_untouched(&room, &before);
+    scene.stage.house.stop().await.unwrap();
+}
+
+/// The freeze comes when the command was found right and is not decided yet: with and without something to be staged.
+#[tokio::test]
+async fn a_command_that_is_being_judged_when_its_group_is_frozen_is_refused() {
+    let mut scene = Scene::open().await;
+    let room = scene.hall(RoomVersion::V12).await;
+    let config = scene.stage.house.service.config();
+    let freeze = ["freeze", room.as_str(), "--reason", "enough", "--config", config.to_str().unwrap()];
+    let unfreeze = ["unfreeze", room.as_str(), "--config", config.to_str().unwrap()];
+    let bob_id = scene.bob.device().me().user.to_string();
+    for invites in [false, true] {
+        let mut gate = scene.proxy.gate(reads_the_room);
+        if invites {
+            within("an invitation", scene.alice.invite(&room, &bob_id)).await;
+        } else {
+            within("an update", scene.alice.update(&room)).await;
+        }
+        let held = gate.next().await;
+        drop(gate);
+        scene.stage.house.service.run(&freeze).unwrap();
+        let before = explained(&scene.stage.house.service, room.as_str());
+        held.pass().await;
+        let content = refused(&mut scene.alice, &room).await;
+        assert_eq!(content["errcode"], "M_MLS_FROZEN", "{content}");
+        scene.is_untouched(&room, &before);
+        assert_eq!(scene.invitations(&room, 2).await, 0);
+        scene.stage.house.service.run(&unfreeze).unwrap();
+    }
+    within("an update", scene.alice.update(&room)).await;
+    within("it to be accepted", scene.alice.settle(&room)).await;
     scene.stage.house.stop().await.unwrap();
 }
 

@@ -34,6 +34,15 @@ impl Link {
     }
 
     /// Reads a link. The hash is that of `message` where that is there.
+    ///
+    /// ```
+    /// use maypole_room::chain::Link;
+    /// use serde_json::json;
+    ///
+    /// let read = |line| Link::read(&line);
+    /// assert!(read(json!({"receipt": {}, "message": "AAE"})).is_ok());
+    /// assert!(read(json!({"message": "AAE"})).is_err());
+    /// ```
     pub fn read(value: &Value) -> Result<Self, ShapeError> {
         let fields = Fields::of("line", value)?;
         let told = fields.optional("commit", Fields::hash)?;
@@ -127,7 +136,34 @@ impl Chain {
     }
 }
 
-/// The receipts of a log, by epoch, to be held against another's.
+/// The receipts of a log, by epoch, to be held against another's. Give it what a [`Chain`] took.
+///
+/// ```
+/// use maypole_core::ids::{Epoch, GroupId, RoomId, Sha256};
+/// use maypole_core::receipt::Receipt;
+/// use maypole_core::time::Timestamp;
+/// use maypole_room::chain::Stories;
+/// use maypole_room::receipt::RoomReceipt;
+///
+/// let receipt = |commit: &[u8]| {
+///     let receipt = Receipt {
+///         group: GroupId::parse(*b"!room:a.org").unwrap(),
+///         term: 1,
+///         epoch: Epoch::ZERO,
+///         commit: Sha256::of(commit),
+///         tree_hash: Vec::new(),
+///         confirmed_transcript_hash: Vec::new(),
+///         external_pub: Vec::new(),
+///         prev: None,
+///         issued_at: Timestamp::from_millis(1),
+///     };
+///     RoomReceipt::new(RoomId::parse("!room:a.org").unwrap(), receipt).unwrap()
+/// };
+/// let mut stories = Stories::default();
+/// stories.note(&receipt(b"what alice was told"));
+/// assert_eq!(stories.agree(&receipt(b"what alice was told")), Ok(true));
+/// assert!(stories.agree(&receipt(b"what bob was told")).is_err());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Stories {
     of: Option<RoomReceipt>,

@@ -4,6 +4,7 @@ use std::fs;
 
 use maypole_core::batch::{Backend, BackendError, Expect, Op};
 use maypole_core::ids::InboxSeq;
+use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::records::Depths;
 use maypole_core::time::Timestamp;
 
@@ -164,6 +165,19 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
             assert_eq!(quarantined(&place), 0);
         }
     }
+}
+
+#[tokio::test]
+async fn in_a_freeze_which_the_operator_lifts_all_the_same() {
+    let place = filled().await;
+    flip(&place, &keys::of_group(Kind::Frozen, &group(1)), 9);
+    let ledger = Ledger::new(Store::open(&place.path()).unwrap());
+    assert!(
+        matches!(ledger.frozen(&group(1)).await, Err(LedgerError::Damaged(what)) if what.contains("freeze"))
+    );
+    assert!(ledger.unfreeze(&group(1)).await.unwrap());
+    assert_eq!(ledger.frozen(&group(1)).await.unwrap(), None);
+    assert!(!ledger.unfreeze(&group(1)).await.unwrap(), "nothing is left to lift");
 }
 
 #[tokio::test]

@@ -18,6 +18,14 @@ pub(super) struct Lines {
     number: usize,
 }
 
+/// A line that is not empty.
+pub(super) struct Line {
+    /// Its number, counted from 1.
+    pub(super) number: usize,
+    /// What it holds.
+    pub(super) link: Result<Link, Break>,
+}
+
 impl Lines {
     /// Opens a file.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
@@ -25,8 +33,8 @@ impl Lines {
         Ok(Self { path: path.to_owned(), reader: BufReader::new(file), number: 0 })
     }
 
-    /// The next link, with the number of its line; lines without anything are passed over.
-    pub(super) fn next(&mut self) -> Result<Option<(usize, Result<Link, Break>)>, Failure> {
+    /// The next line; those without anything are passed over.
+    pub(super) fn next(&mut self) -> Result<Option<Line>, Failure> {
         let most = u64::try_from(limits::LOG_LINE_BYTES).unwrap_or(u64::MAX);
         loop {
             let mut line = Vec::new();
@@ -40,7 +48,7 @@ impl Lines {
                 return Err(failed(&self.path, &"there is more in it than a log has"));
             }
             if !line.trim_ascii().is_empty() {
-                return Ok(Some((self.number, link(&line))));
+                return Ok(Some(Line { number: self.number, link: link(&line) }));
             }
         }
     }

@@ -8,7 +8,7 @@ use maypole_room::chain::{Break, Chain, Flaw, Link, Stories};
 use maypole_room::description::ServiceKeys;
 use maypole_room::receipt::RoomReceipt;
 
-use super::lines::Lines;
+use super::lines::{Line, Lines};
 use crate::admin::{self, AdminLimits, LogRange, LoggedEpoch, plain};
 use crate::cli::asking::{Asking, room};
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
@@ -69,29 +69,23 @@ impl Verify {
     ) -> Result<Exit, Failure> {
         let asking = Asking::prepare(&self.config, surroundings)?;
         let Some(room) = self.room else { return Err(Failure::new(Exit::Usage, "there is no ROOM")) };
-        let mut range = LogRange { from: Epoch::ZERO, to: None };
-        let mut checked: Option<Checked> = None;
+        let ask = |from| {
+            let range = LogRange { from, to: None };
+            asking.ask(admin::log(asking.socket(), &room, range, AdminLimits::default()))
+        };
+        let mut page = ask(Epoch::ZERO)?;
+        let unknown = || Failure::new(Exit::Failed, "the service does not say what it signs with");
+        let told = || ServiceKeys::parse(&page.service).ok_or_else(unknown);
+        let key = key.map_or_else(told, Ok)?;
+        let stories = against.map(|other| stories(other, Some(&key))).transpose()?;
+        let mut checked = Checked::begin(plain(room.as_str()), Some(key), stories);
         loop {
-            let page = asking.ask(admin::log(asking.socket(), &room, range, AdminLimits::default()))?;
-            let checking = match &mut checked {
-                Some(checking) => checking,
-                empty => {
-                    let unknown = || Failure::new(Exit::Failed, "the service does not say who signs");
-                    let told = || ServiceKeys::parse(&page.service).ok_or_else(unknown);
-                    let key = key.clone().map_or_else(told, Ok)?;
-                    let stories = against.map(|other| stories(other, Some(&key))).transpose()?;
-                    empty.insert(Checked::begin(plain(room.as_str()), Some(key), stories))
-                }
-            };
             for logged in &page.epochs {
-                let taken = as_link(logged).and_then(|link| checking.take(&link).map(drop));
-                taken.map_err(|broken| checking.broken(None, broken))?;
+                let taken = as_link(logged).and_then(|link| checked.take(&link).map(drop));
+                taken.map_err(|broken| checked.broken(None, broken))?;
             }
-            match (page.next, checked.take()) {
-                (Some(next), kept) => (range.from, checked) = (next, kept),
-                (None, Some(whole)) => return whole.report(against, surroundings),
-                (None, None) => return Ok(Exit::Ok),
-            }
+            let Some(next) = page.next else { return checked.report(against, surroundings) };
+            page = ask(next)?;
         }
     }
 }
@@ -118,7 +112,7 @@ impl Checked {
     /// Takes all links of a file.
     fn read(&mut self, path: &Path, mut each: impl FnMut(&RoomReceipt)) -> Result<(), Failure> {
         let mut lines = Lines::open(path)?;
-        while let Some((number, link)) = lines.next()? {
+        while let Some(Line { number, link }) = lines.next()? {
             let taken = link.and_then(|link| self.take(&link).map(&mut each));
             taken.map_err(|broken| self.broken(Some(number), broken))?;
         }

@@ -1,4 +1,5 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use proptest::prelude::*;
 use serde_json::json;
 
 use maypole_core::ids::{GroupId, RoomId, UserId};
@@ -189,4 +190,51 @@ fn a_break_says_where_it_is() {
         Break { epoch: None, flaw: Flaw::Receipt(ShapeError::Unsigned) }.to_string(),
         ShapeError::Unsigned.to_string()
     );
+}
+
+/// What somebody does to a log.
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    Remove,
+    Repeat,
+    Swap,
+    /// A field becomes that of the receipt before.
+    Field(&'static str),
+    /// The message becomes that of the line before.
+    Message,
+}
+
+fn harm() -> impl Strategy<Value = Harm> {
+    const FIELDS: [&str; 5] = ["commit", "epoch", "origin_server_ts", "prev", "signatures"];
+    prop_oneof![
+        Just(Harm::Remove),
+        Just(Harm::Repeat),
+        Just(Harm::Swap),
+        Just(Harm::Message),
+        prop::sample::select(&FIELDS[..]).prop_map(Harm::Field),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_done_in_the_middle_of_a_log_is_found_there(
+        (from, count, at) in (0_u64..3, 3_u64..7).prop_flat_map(|(from, count)| {
+            let at = 1..usize::try_from(count).unwrap() - 1;
+            (Just(from), Just(count), at)
+        }),
+        harm in harm(),
+    ) {
+        let mut lines: Vec<Value> = receipts(from, count).iter().map(signed).collect();
+        match harm {
+            Harm::Remove => drop(lines.remove(at)),
+            Harm::Repeat => lines.insert(at, lines[at].clone()),
+            Harm::Swap => lines.swap(at, at + 1),
+            Harm::Field(field) => lines[at]["receipt"][field] = lines[at - 1]["receipt"][field].clone(),
+            Harm::Message => lines[at]["commit"] = lines[at - 1]["commit"].clone(),
+        }
+        let found = if matches!(harm, Harm::Repeat) { at + 1 } else { at };
+        let (taken, broken) = taken(Some(keys()), &lines);
+        prop_assert_eq!(taken, found, "{:?} {:?}", harm, broken);
+        prop_assert!(broken.is_some());
+    }
 }

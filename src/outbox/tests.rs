@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch, Op};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{DeviceId, Epoch, GroupId, InboxSeq, Lane, OwedId, SyncToken, UserId};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
@@ -342,12 +342,28 @@ impl Backend for Panicking {
         self.store.log(group, from, limit).await
     }
 
+    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
+        self.store.log_begins(group).await
+    }
+
+    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
+        self.store.groups(after, limit).await
+    }
+
     async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
         self.store.staged(group).await
     }
 
     async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
         self.store.staged_groups(limit).await
+    }
+
+    async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
+        self.store.frozen(group).await
+    }
+
+    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
+        self.store.frozen_groups(limit).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -14,13 +14,14 @@ use tokio_util::task::TaskTracker;
 
 use super::attach::attach;
 use super::error::ServiceError;
+use super::retention;
 use crate::admin::{self, AdminLimits};
 use crate::clock;
 use crate::config::{Config, EventPrefix};
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
-use crate::groups::{Explainer, Lanes, Road, Worker};
+use crate::groups::{Lanes, Operator, Road, Worker};
 use crate::homeserver::{AccessToken, Bounds, Homeserver, ServiceDevice, Settings};
 use crate::http::auth::HomeserverToken;
 use crate::http::bounds::HttpLimits;
@@ -135,11 +136,12 @@ impl Rooms {
         beside.spawn(async move { store.keep_looking(until).await });
         beside.spawn(self.exposition.clone().keep(stop.clone()));
         beside.spawn(forget(self.ledger.clone(), stop.clone()));
+        beside.spawn(retention::trim(self.ledger.clone(), stop.clone()));
         beside.spawn(observe(self.ledger.clone(), stop.clone()));
         let groups = self.groups();
         if let Some(admin) = self.admin.take() {
-            let explainer = Explainer::new(self.ledger.clone(), groups.lanes.clone());
-            beside.spawn(admin.serve(explainer, AdminLimits::default(), stop.clone()));
+            let operator = Operator::new(self.ledger.clone(), groups.lanes.clone());
+            beside.spawn(admin.serve(operator, AdminLimits::default(), stop.clone()));
         }
         let probe = match stop.run_until_cancelled(attach(&self.homeserver, &self.readiness)).await {
             None => None,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
@@ -130,6 +130,22 @@ impl Backend for Store {
 
     async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
         on!(self, store => store.staged_groups(limit).await)
+    }
+
+    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
+        on!(self, store => store.log_begins(group).await)
+    }
+
+    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
+        on!(self, store => store.groups(after, limit).await)
+    }
+
+    async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
+        on!(self, store => store.frozen(group).await)
+    }
+
+    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
+        on!(self, store => store.frozen_groups(limit).await)
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

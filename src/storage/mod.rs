@@ -7,7 +7,7 @@ pub mod postgres;
 pub mod sled;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 
 pub use any::{OpenError, Store};
 

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use crate::group::{Entry, Head, Snapshot, Staged};
+use crate::group::{Entry, Frozen, Head, Snapshot, Staged};
 use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
@@ -41,6 +41,8 @@ pub enum Expect {
     GroupAt(GroupId, Option<Epoch>),
     /// This message of the inbox is staged in the group, or, with none, nothing is.
     StagedIn(GroupId, Option<InboxSeq>),
+    /// The group is not frozen.
+    NotFrozen(GroupId),
 }
 
 /// What a batch does.
@@ -70,12 +72,18 @@ pub enum Op {
     SetHead(Head),
     /// An entry of a group's log.
     Append(GroupId, Entry),
+    /// The entry of this epoch leaves a group's log.
+    RemoveEntry(GroupId, Epoch),
     /// A group's tree; the one before is forgotten.
     PutSnapshot(GroupId, Snapshot),
     /// A command waits in its group for what must happen outside.
     Stage(Staged),
     /// Nothing waits in the group any more.
     Unstage(GroupId),
+    /// The group takes no commands; an earlier reason is replaced.
+    Freeze(GroupId, Frozen),
+    /// The group takes commands again.
+    Unfreeze(GroupId),
 }
 
 /// Why a back end did not apply a batch or answer a question.
@@ -150,6 +158,17 @@ pub trait Backend: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Entry>, BackendError>> + Send;
 
+    /// The epoch of the first entry in a group's log; nothing if there is none.
+    fn log_begins(&self, group: &GroupId)
+    -> impl Future<Output = Result<Option<Epoch>, BackendError>> + Send;
+
+    /// Groups after a place, in an order of the back end's own that stays the same. A group whose head is damaged is left out.
+    fn groups(
+        &self,
+        after: Option<&GroupId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<GroupId>, BackendError>> + Send;
+
     /// What is staged in a group.
     fn staged(&self, group: &GroupId) -> impl Future<Output = Result<Option<Staged>, BackendError>> + Send;
 
@@ -158,6 +177,15 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(GroupId, InboxSeq)>, BackendError>> + Send;
+
+    /// Whether and why a group is frozen.
+    fn frozen(&self, group: &GroupId) -> impl Future<Output = Result<Option<Frozen>, BackendError>> + Send;
+
+    /// Groups that are frozen, in no order of meaning.
+    fn frozen_groups(
+        &self,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(GroupId, Frozen)>, BackendError>> + Send;
 
     /// How much waits.
     fn depths(&self) -> impl Future<Output = Result<Depths, BackendError>> + Send;

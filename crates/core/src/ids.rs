@@ -50,6 +50,8 @@ text_ids! {
     SyncToken, 4_096;
     /// A room, as the homeserver names it.
     RoomId, 255;
+    /// Why somebody froze a group, in a sentence for its members.
+    FreezeReason, limits::FREEZE_REASON_BYTES;
 }
 
 /// An MLS group, by the bytes that name it.
@@ -248,6 +250,8 @@ mod tests {
         assert!(TxnId::parse("").is_none());
         assert!(TxnId::parse("x".repeat(255)).is_some());
         assert!(TxnId::parse("x".repeat(256)).is_none());
+        assert!(FreezeReason::parse("x".repeat(limits::FREEZE_REASON_BYTES)).is_some());
+        assert!(FreezeReason::parse("x".repeat(limits::FREEZE_REASON_BYTES + 1)).is_none());
         assert!(GroupId::parse(vec![0; 1_025]).is_none());
     }
 

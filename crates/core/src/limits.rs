@@ -107,12 +107,25 @@ pub const EFFECT_TRIES: u32 = 8;
 /// Epochs of a log that are looked at for one answer. A device that is further behind joins again.
 pub const LOG_WALK_EPOCHS: u64 = 1_024;
 
+/// Epochs that a log keeps, the newest ones, however old they are.
+pub const LOG_KEPT_EPOCHS: u64 = 1_000;
+/// How long a log keeps an epoch, however many there are.
+pub const LOG_KEPT_FOR: Duration = Duration::from_hours(30 * 24);
+/// Epochs that leave a log in one write.
+pub const LOG_TRIMMED_AT_ONCE: usize = 32;
+/// How often logs are looked through for epochs that need not be kept.
+pub const LOG_TRIM_EVERY: Duration = Duration::from_hours(1);
+/// Groups that are looked through at once for that.
+pub const GROUPS_PAGE: usize = 100;
+
 /// Epochs after which a group's tree is written anew.
 pub const SNAPSHOT_EVERY_EPOCHS: u64 = 256;
 /// Deltas, in bytes, below which a group's tree is not written anew before that.
 pub const SNAPSHOT_EVERY_BYTES: u64 = 64 * 1024;
 /// Groups in which something is staged that are taken up at the start.
 pub const STAGED_AT_START: usize = 100_000;
+/// The longest reason for freezing a group.
+pub const FREEZE_REASON_BYTES: usize = 512;
 /// Entries of a group's log that are read at once.
 pub const LOG_PAGE: usize = 16;
 /// What a member takes in memory beside the bytes of its leaf and path.
@@ -286,6 +299,19 @@ pub const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
 pub const EXPLAINED_MEMBERS: usize = 1_000;
 /// Effects of a staged commit that are listed to the operator.
 pub const EXPLAINED_EFFECTS: usize = 1_000;
+/// Frozen groups that are listed to the operator.
+pub const FROZEN_LISTED: usize = 1_000;
+
+/// Epochs of a log in one answer to the operator, if so many fit.
+pub const ADMIN_LOG_EPOCHS: usize = 128;
+/// Bytes of a log in one answer to the operator; a single epoch may have more.
+pub const ADMIN_LOG_BYTES: usize = 2 * 1024 * 1024;
+/// Devices that came, or went, with one epoch, that are listed to the operator.
+pub const LOGGED_CLIENTS: usize = 1_000;
+/// The longest line of a file with a log: a receipt, and the largest commit in base64.
+pub const LOG_LINE_BYTES: usize = 40 * 1024 * 1024;
+/// Lines of a file with a log.
+pub const LOG_LINES: usize = 2_000_000;
 
 // What the operator writes.
 

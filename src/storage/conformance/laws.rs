@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::Place;
 use super::model::Model;
 use super::samples::{
-    answer, aside, batch, entry, epoch, group, head, key, message, owed, owed_to_many, snapshot, staged,
-    token, transaction, user,
+    answer, aside, batch, entry, epoch, frozen, group, head, key, message, owed, owed_to_many, snapshot,
+    staged, token, transaction, user,
 };
 
 /// Every law that needs no random cases. Each gets a place of its own.
@@ -28,6 +28,9 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     of_many_at_once_one_wins(&place()).await;
     of_many_commits_of_one_epoch_one_wins(&place()).await;
     a_log_is_read_in_order_and_in_pages(&place()).await;
+    a_freeze_stays_until_it_is_lifted(&place()).await;
+    a_log_begins_where_what_was_removed_ended(&place()).await;
+    groups_are_listed_in_pages_each_once(&place()).await;
 }
 
 async fn an_empty_store_is_empty(place: &impl Place) {
@@ -48,6 +51,7 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Op::NoteTransaction(transaction(1)),
         Op::SetHead(head(1, 5, 10)),
         Op::Stage(staged(1, 7, 10)),
+        Op::Freeze(group(1), frozen(3, 10)),
     ];
     store.apply(batch(vec![Expect::Unbound, Expect::Cursor(None)], setup)).await.unwrap();
     let broken = [
@@ -64,6 +68,7 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Expect::StagedIn(group(1), None),
         Expect::StagedIn(group(1), Some(InboxSeq::new(8))),
         Expect::StagedIn(group(2), Some(InboxSeq::new(7))),
+        Expect::NotFrozen(group(1)),
     ];
     let before = store.depths().await.unwrap();
     for expect in broken {
@@ -118,6 +123,7 @@ async fn every_size_comes_back_whole(place: &impl Place) {
             Op::Append(group(seed % 4), entry(seed, size)),
             Op::PutSnapshot(group(seed % 4), snapshot(seed, size)),
             Op::Stage(staged(seed % 4, seed, size)),
+            Op::Freeze(group(seed % 4), frozen(seed, size)),
         ];
         model.apply(batch(Vec::new(), ops.clone())).unwrap();
         store.apply(batch(Vec::new(), ops)).await.unwrap();
@@ -275,6 +281,72 @@ async fn a_log_is_read_in_order_and_in_pages(place: &impl Place) {
     place.close(store).await;
 }
 
+async fn a_log_begins_where_what_was_removed_ended(place: &impl Place) {
+    let store = place.open().await;
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), None);
+    // Large and alike: entries may share what lies beside the records.
+    let both = |at| [Op::Append(group(1), entry(at, 9_000)), Op::Append(group(2), entry(at, 9_000))];
+    store.apply(batch(Vec::new(), (254..258).flat_map(both).collect())).await.unwrap();
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), Some(epoch(254)));
+    let removed = |at| Op::RemoveEntry(group(1), epoch(at));
+    store.apply(batch(Vec::new(), vec![removed(254), removed(255), removed(9)])).await.unwrap();
+    place.close(store).await;
+    let store = place.open().await;
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), Some(epoch(256)));
+    assert_eq!(store.log(&group(1), epoch(0), 9).await.unwrap(), [entry(256, 9_000), entry(257, 9_000)]);
+    assert_eq!(store.log(&group(2), epoch(0), 9).await.unwrap().len(), 4, "another group's log is whole");
+    store.apply(batch(Vec::new(), vec![removed(256), removed(257)])).await.unwrap();
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), None);
+    place.close(store).await;
+}
+
+async fn groups_are_listed_in_pages_each_once(place: &impl Place) {
+    let store = place.open().await;
+    assert!(store.groups(None, 9).await.unwrap().is_empty());
+    let heads = (0..23).map(|number| Op::SetHead(head(number, 1, 10))).collect();
+    store.apply(batch(Vec::new(), heads)).await.unwrap();
+    let (mut found, mut last) = (Vec::new(), None);
+    loop {
+        let page = store.groups(last.as_ref(), 5).await.unwrap();
+        assert!(page.len() <= 5);
+        let Some(end) = page.last() else { break };
+        last = Some(end.clone());
+        found.extend(page);
+    }
+    found.sort();
+    let mut all: Vec<_> = (0..23).map(group).collect();
+    all.sort();
+    assert_eq!(found, all);
+    assert!(store.groups(None, 0).await.unwrap().is_empty());
+    place.close(store).await;
+}
+
+async fn a_freeze_stays_until_it_is_lifted(place: &impl Place) {
+    let store = place.open().await;
+    let freeze = |at| batch(Vec::new(), vec![Op::Freeze(group(1), frozen(at, 5))]);
+    let command = || batch(vec![Expect::NotFrozen(group(1))], vec![Op::SetHead(head(1, 1, 5))]);
+    store.apply(freeze(1)).await.unwrap();
+    store.apply(freeze(2)).await.unwrap();
+    assert!(matches!(store.apply(command()).await, Err(BackendError::Conflict(_))));
+    place.close(store).await;
+    let store = place.open().await;
+    assert_eq!(store.frozen(&group(1)).await.unwrap(), Some(frozen(2, 5)), "the reason given last");
+    assert_eq!(store.frozen_groups(9).await.unwrap(), [(group(1), frozen(2, 5))]);
+    assert!(store.apply(command()).await.is_err() && store.head(&group(1)).await.unwrap().is_none());
+    let lift = || batch(Vec::new(), vec![Op::Unfreeze(group(1)), Op::Unfreeze(group(2))]);
+    store.apply(lift()).await.unwrap();
+    store.apply(lift()).await.unwrap();
+    assert!(
+        store.frozen(&group(1)).await.unwrap().is_none() && store.frozen_groups(9).await.unwrap().is_empty()
+    );
+    store.apply(command()).await.unwrap();
+    // One batch may do both.
+    let ops = vec![Op::Freeze(group(1), frozen(3, 5)), Op::Unfreeze(group(1))];
+    store.apply(batch(Vec::new(), ops)).await.unwrap();
+    store.apply(command()).await.unwrap();
+    place.close(store).await;
+}
+
 /// Random batches, with right and wrong expectations, and the store opened again now and then: as the model has it.
 pub(crate) fn agrees_with_the_model<P: Place>(cases: u32, place: impl Fn() -> P) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -334,8 +406,17 @@ async fn compare(store: &impl Backend, model: &Model) {
     staged.sort();
     assert_eq!(staged, model.staged_groups());
     assert_eq!(store.staged_groups(1).await.unwrap().len(), staged.len().min(1));
+    let mut frozen = store.frozen_groups(1_000).await.unwrap();
+    frozen.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(frozen, model.frozen_groups());
+    assert_eq!(store.frozen_groups(1).await.unwrap().len(), frozen.len().min(1));
+    let mut groups = store.groups(None, 1_000).await.unwrap();
+    groups.sort();
+    assert_eq!(groups, model.groups());
     for number in 0..4 {
         let group = group(number);
+        assert_eq!(store.log_begins(&group).await.unwrap(), model.log_begins(&group));
+        assert_eq!(store.frozen(&group).await.unwrap(), model.frozen(&group));
         assert_eq!(store.head(&group).await.unwrap(), model.head(&group));
         assert_eq!(store.snapshot(&group).await.unwrap(), model.snapshot(&group));
         assert_eq!(store.staged(&group).await.unwrap(), model.staged(&group));
@@ -367,6 +448,7 @@ fn expect() -> impl Strategy<Value = Expect> {
         3 => (0_u64..3, 0_u64..4).prop_map(|(number, at)| Expect::GroupAt(group(number), at.checked_sub(1).map(epoch))),
         3 => (0_u64..3, 0_u64..4)
             .prop_map(|(number, row)| Expect::StagedIn(group(number), row.checked_sub(1).map(InboxSeq::new))),
+        2 => (0_u64..3).prop_map(|number| Expect::NotFrozen(group(number))),
     ]
 }
 
@@ -388,6 +470,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::PutSnapshot(group(number), snapshot(at, size))),
         2 => (0_u64..3, shape()).prop_map(|(number, (row, size))| Op::Stage(staged(number, row, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unstage(group(number))),
+        2 => (0_u64..3, 0_u64..6).prop_map(|(number, at)| Op::RemoveEntry(group(number), epoch(at))),
+        1 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::Freeze(group(number), frozen(at, size))),
+        2 => (0_u64..3).prop_map(|number| Op::Unfreeze(group(number))),
     ]
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{
@@ -26,6 +26,7 @@ pub(super) struct Model {
     logs: BTreeMap<(GroupId, Epoch), Entry>,
     snapshots: BTreeMap<GroupId, Snapshot>,
     staged: BTreeMap<GroupId, Staged>,
+    frozen: BTreeMap<GroupId, Frozen>,
 }
 
 impl Model {
@@ -49,6 +50,7 @@ impl Model {
             Expect::StillOwed(row) => self.owed.contains_key(row),
             Expect::GroupAt(group, epoch) => self.heads.get(group).map(|head| head.epoch) == *epoch,
             Expect::StagedIn(group, row) => self.staged.get(group).map(|staged| staged.row) == *row,
+            Expect::NotFrozen(group) => !self.frozen.contains_key(group),
         }
     }
 
@@ -86,9 +88,12 @@ impl Model {
             }
             Op::SetHead(head) => drop(self.heads.insert(head.group.clone(), head)),
             Op::Append(group, entry) => drop(self.logs.insert((group, entry.epoch), entry)),
+            Op::RemoveEntry(group, epoch) => drop(self.logs.remove(&(group, epoch))),
             Op::PutSnapshot(group, snapshot) => drop(self.snapshots.insert(group, snapshot)),
             Op::Stage(staged) => drop(self.staged.insert(staged.group().clone(), staged)),
             Op::Unstage(group) => drop(self.staged.remove(&group)),
+            Op::Freeze(group, frozen) => drop(self.frozen.insert(group, frozen)),
+            Op::Unfreeze(group) => drop(self.frozen.remove(&group)),
         }
         None
     }
@@ -143,12 +148,28 @@ impl Model {
         of_group.take(limit).map(|(_, entry)| entry.clone()).collect()
     }
 
+    pub(super) fn log_begins(&self, group: &GroupId) -> Option<Epoch> {
+        self.logs.keys().find(|(of, _)| of == group).map(|(_, epoch)| *epoch)
+    }
+
+    pub(super) fn groups(&self) -> Vec<GroupId> {
+        self.heads.keys().cloned().collect()
+    }
+
     pub(super) fn staged(&self, group: &GroupId) -> Option<Staged> {
         self.staged.get(group).cloned()
     }
 
     pub(super) fn staged_groups(&self) -> Vec<(GroupId, InboxSeq)> {
         self.staged.iter().map(|(group, staged)| (group.clone(), staged.row)).collect()
+    }
+
+    pub(super) fn frozen(&self, group: &GroupId) -> Option<Frozen> {
+        self.frozen.get(group).cloned()
+    }
+
+    pub(super) fn frozen_groups(&self) -> Vec<(GroupId, Frozen)> {
+        self.frozen.iter().map(|(group, frozen)| (group.clone(), frozen.clone())).collect()
     }
 
     pub(super) fn depths(&self) -> Depths {

@@ -2,10 +2,12 @@
 
 use maypole_core::auth::{AuthToken, Authenticated};
 use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::group::{Command, Entry, Head, Request, Snapshot, Staged};
+use maypole_core::group::{Command, Entry, Frozen, Head, Request, Snapshot, Staged};
 use maypole_core::ids::{
-    ClientId, DeviceId, Epoch, GroupId, InboxSeq, Lane, PushTxnId, RoomId, Sha256, SyncToken, UserId,
+    ClientId, DeviceId, Epoch, FreezeReason, GroupId, InboxSeq, Lane, PushTxnId, RoomId, Sha256, SyncToken,
+    UserId,
 };
+use maypole_core::limits;
 use maypole_core::permit::{Effect, Permit};
 use maypole_core::records::{
     Answer, AnswerKey, Delivery, InboxItem, Incoming, Owed, PushTransaction, Recipient, SetAside,
@@ -138,6 +140,11 @@ pub(crate) fn entry(at: u64, length: usize) -> Entry {
 
 pub(crate) fn snapshot(at: u64, length: usize) -> Snapshot {
     Snapshot { epoch: epoch(at), bytes: bytes(at, length) }
+}
+
+pub(crate) fn frozen(at: u64, length: usize) -> Frozen {
+    let reason = FreezeReason::parse("r".repeat(length.clamp(1, limits::FREEZE_REASON_BYTES))).unwrap();
+    Frozen { reason, frozen_at: Timestamp::from_millis(at) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests are their own authority")]

@@ -62,19 +62,17 @@ pub(super) async fn holds(
             }
         }
         Expect::GroupAt(group, epoch) => {
-            let found = match epoch_of(connection, group).await? {
-                Some(epoch) => Some(epoch),
-                None => {
-                    // Whoever else finds no such group waits here for the end of this transaction, and looks again.
-                    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(group));
-                    lock.execute(&mut *connection).await?;
-                    epoch_of(connection, group).await?
-                }
-            };
+            let found = lock(connection, group).await?;
             if found.is_none() {
                 absent.groups.push(group.clone());
             }
             found == epoch.map(Epoch::get)
+        }
+        Expect::NotFrozen(group) => {
+            // Whoever freezes it waits for the end of this transaction, or is done by now.
+            lock(connection, group).await?;
+            let found = sqlx::query("SELECT 1 FROM frozen WHERE group_id = $1").bind(group.as_bytes());
+            found.fetch_optional(connection).await?.is_none()
         }
         Expect::StagedIn(group, seq) => {
             let found = sqlx::query("SELECT inbox_seq FROM staged WHERE group_id = $1 FOR UPDATE");
@@ -87,6 +85,17 @@ pub(super) async fn holds(
             }
         }
     })
+}
+
+/// Locks a group for this transaction, whether it is there or not; its epoch if it is.
+pub(super) async fn lock(connection: &mut PgConnection, group: &GroupId) -> Result<Option<u64>, Failure> {
+    if let Some(epoch) = epoch_of(connection, group).await? {
+        return Ok(Some(epoch));
+    }
+    // Whoever else finds no such group waits here for the end of this transaction, and looks again.
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(group));
+    lock.execute(&mut *connection).await?;
+    epoch_of(connection, group).await
 }
 
 /// The epoch of a group, whose row is locked if there is one.

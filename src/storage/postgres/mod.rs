@@ -17,7 +17,7 @@ mod write;
 use std::sync::Arc;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
@@ -158,6 +158,22 @@ impl Backend for Store {
 
     async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
         self.noted(read::staged_groups(&self.pool, limit).await)
+    }
+
+    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
+        self.noted(read::log_begins(&self.pool, group).await)
+    }
+
+    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
+        self.noted(read::groups(&self.pool, after, limit).await)
+    }
+
+    async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
+        self.noted(read::frozen(&self.pool, group).await)
+    }
+
+    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
+        self.noted(read::frozen_groups(&self.pool, limit).await)
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

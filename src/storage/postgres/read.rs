@@ -1,7 +1,7 @@
 //! What is read, outside of any transaction. A damaged row of a queue is moved out of the way and kept for the operator; one
 //! of a group stays, since without it the group is not what it was.
 
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
@@ -116,6 +116,10 @@ pub(super) async fn staged(pool: &PgPool, group: &GroupId) -> Result<Option<Stag
     of_group(pool, Table::Staged, "SELECT record FROM staged WHERE group_id = $1", group).await
 }
 
+pub(super) async fn frozen(pool: &PgPool, group: &GroupId) -> Result<Option<Frozen>, Failure> {
+    of_group(pool, Table::Frozen, "SELECT record FROM frozen WHERE group_id = $1", group).await
+}
+
 /// The one record of a group in a table.
 async fn of_group<T: DeserializeOwned>(
     pool: &PgPool,
@@ -156,6 +160,50 @@ pub(super) async fn staged_groups(pool: &PgPool, rows: usize) -> Result<Vec<(Gro
     Ok(found)
 }
 
+/// Groups that are frozen. One whose record is damaged is not among them: it says so when it is read.
+pub(super) async fn frozen_groups(pool: &PgPool, rows: usize) -> Result<Vec<(GroupId, Frozen)>, Failure> {
+    let query =
+        sqlx::query("SELECT group_id, record FROM frozen ORDER BY group_id LIMIT $1").bind(limit(rows));
+    let mut found = Vec::new();
+    for row in query.fetch_all(pool).await? {
+        let (id, record): (Vec<u8>, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+        let frozen = open(Table::Frozen, &id, record).ok();
+        found.extend(GroupId::parse(id).zip(frozen));
+    }
+    Ok(found)
+}
+
+pub(super) async fn log_begins(pool: &PgPool, group: &GroupId) -> Result<Option<Epoch>, Failure> {
+    let query = sqlx::query("SELECT min(epoch) FROM log WHERE group_id = $1").bind(group.as_bytes());
+    let first: Option<i64> = query.fetch_one(pool).await?.try_get(0)?;
+    Ok(first.map(from_column).and_then(Epoch::new))
+}
+
+/// Groups after a place, by their IDs. One whose head is damaged is left out.
+pub(super) async fn groups(
+    pool: &PgPool,
+    after: Option<&GroupId>,
+    rows: usize,
+) -> Result<Vec<GroupId>, Failure> {
+    let query = "SELECT id, record FROM groups WHERE $1 IS NULL OR id > $1 ORDER BY id LIMIT $2";
+    let (mut found, mut after) = (Vec::new(), after.map(|group| group.as_bytes().to_vec()));
+    while found.len() < rows {
+        let wanted = rows.saturating_sub(found.len());
+        let page = sqlx::query(query).bind(&after).bind(limit(wanted)).fetch_all(pool).await?;
+        for row in &page {
+            let (id, record): (Vec<u8>, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+            if open::<Head>(Table::Groups, &id, record).is_ok() {
+                found.extend(GroupId::parse(id.clone()));
+            }
+            after = Some(id);
+        }
+        if page.len() < wanted {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 pub(super) async fn depths(pool: &PgPool) -> Result<Depths, Failure> {
     let query = "SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM owed), (SELECT count(*) FROM set_aside), \
                  (SELECT count(*) FROM answers), (SELECT count(*) FROM groups), (SELECT count(*) FROM staged)";
@@ -190,7 +238,7 @@ async fn quarantine(pool: &PgPool, table: Table, key: Key<'_>) -> Result<(), Fai
         Table::Owed => "DELETE FROM owed WHERE id = $1 RETURNING record",
         Table::SetAside => "DELETE FROM set_aside WHERE number = $1 RETURNING record",
         Table::Answers => "DELETE FROM answers WHERE key = $1 RETURNING record",
-        Table::Groups | Table::Log | Table::Snapshots | Table::Staged => return Ok(()),
+        Table::Groups | Table::Log | Table::Snapshots | Table::Staged | Table::Frozen => return Ok(()),
     };
     let mut transaction = pool.begin().await?;
     let (remove, name) = match key {

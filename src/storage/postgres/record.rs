@@ -39,6 +39,7 @@ pub(super) enum Table {
     Log,
     Snapshots,
     Staged,
+    Frozen,
 }
 
 impl Table {
@@ -53,6 +54,7 @@ impl Table {
             Self::Log => "log",
             Self::Snapshots => "snapshots",
             Self::Staged => "staged",
+            Self::Frozen => "frozen",
         }
     }
 }

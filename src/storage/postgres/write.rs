@@ -1,13 +1,13 @@
 //! A batch as one transaction: what it expects, then what it does.
 
 use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{GroupId, OwedId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, InboxItem, Owed, PushTransaction, SetAside};
 use sqlx::{PgConnection, PgPool, Row as _};
 
-use super::expect::{Absent, holds};
+use super::expect::{Absent, holds, lock};
 use super::failure::Failure;
 use super::number::{from_column, limit, to_column};
 use super::record::{Table, entry_key, seal};
@@ -95,13 +95,17 @@ impl Writing<'_> {
             Op::SetAside(aside) => self.set_aside(aside).await,
             Op::SetHead(head) => self.set_head(head).await,
             Op::Append(group, entry) => self.append(group, entry).await,
-            Op::PutSnapshot(group, snapshot) => self.put_snapshot(group, snapshot).await,
-            Op::Stage(staged) => self.stage(staged).await,
-            Op::Unstage(group) => {
-                let unstage = sqlx::query("DELETE FROM staged WHERE group_id = $1").bind(group.as_bytes());
-                unstage.execute(&mut *self.connection).await?;
+            Op::RemoveEntry(group, epoch) => {
+                let remove = sqlx::query("DELETE FROM log WHERE group_id = $1 AND epoch = $2");
+                let remove = remove.bind(group.as_bytes()).bind(to_column(epoch.get()));
+                remove.execute(&mut *self.connection).await?;
                 Ok(())
             }
+            Op::PutSnapshot(group, snapshot) => self.put_snapshot(group, snapshot).await,
+            Op::Stage(staged) => self.stage(staged).await,
+            Op::Unstage(group) => self.remove_of("DELETE FROM staged WHERE group_id = $1", group).await,
+            Op::Freeze(group, frozen) => self.freeze(group, frozen).await,
+            Op::Unfreeze(group) => self.remove_of("DELETE FROM frozen WHERE group_id = $1", group).await,
         }
     }
 
@@ -112,6 +116,11 @@ impl Writing<'_> {
 
     async fn remove(&mut self, statement: &'static str, number: u64) -> Result<(), Failure> {
         sqlx::query(statement).bind(to_column(number)).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    async fn remove_of(&mut self, statement: &'static str, group: &GroupId) -> Result<(), Failure> {
+        sqlx::query(statement).bind(group.as_bytes()).execute(&mut *self.connection).await?;
         Ok(())
     }
 
@@ -243,6 +252,18 @@ impl Writing<'_> {
         let stage = sqlx::query(statement).bind(id).bind(to_column(staged.row.get())).bind(record);
         stage.execute(&mut *self.connection).await?;
         self.absent.staged.retain(|absent| absent != staged.group());
+        Ok(())
+    }
+
+    /// Freezes a group, after whatever is being decided in it.
+    async fn freeze(&mut self, group: &GroupId, frozen: &Frozen) -> Result<(), Failure> {
+        lock(self.connection, group).await?;
+        let id = group.as_bytes();
+        let record = seal(Table::Frozen, id, frozen).map_err(Failure::damaged(Table::Frozen, id))?;
+        let freeze = "INSERT INTO frozen (group_id, at_ms, record) VALUES ($1, $2, $3) \
+                      ON CONFLICT (group_id) DO UPDATE SET at_ms = $2, record = $3";
+        let at = to_column(frozen.frozen_at.as_millis());
+        sqlx::query(freeze).bind(id).bind(at).bind(record).execute(&mut *self.connection).await?;
         Ok(())
     }
 }

@@ -4,12 +4,13 @@
 
 use maypole_core::batch::{BackendError, Expect, Op};
 use maypole_core::group::{Head, Staged};
-use maypole_core::ids::{GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, PushTransaction};
 use maypole_core::time::Timestamp;
 
 use super::engine::{self, Changes, Engine, Loaded, take_number};
+use super::forms::FrozenGroup;
 use super::keys::{self, Kind};
 use super::log::Failure;
 use super::record::{BulkFile, Damage, Packed};
@@ -29,6 +30,8 @@ pub(super) enum PackedOp {
     /// A record of a group.
     Put(Kind, Vec<u8>, Packed),
     Unstage(GroupId),
+    Unfreeze(GroupId),
+    RemoveEntry(GroupId, Epoch),
 }
 
 impl PackedOp {
@@ -52,6 +55,7 @@ impl PackedOp {
             Op::Append(group, entry) => {
                 Self::Put(Kind::Entry, keys::entry(&group, entry.epoch.get()), Packed::of(entry)?)
             }
+            Op::RemoveEntry(group, epoch) => Self::RemoveEntry(group, epoch),
             Op::PutSnapshot(group, snapshot) => {
                 Self::Put(Kind::Snapshot, keys::of_group(Kind::Snapshot, &group), Packed::of(snapshot)?)
             }
@@ -59,6 +63,11 @@ impl PackedOp {
                 Self::Put(Kind::Staged, keys::of_group(Kind::Staged, staged.group()), Packed::of(staged)?)
             }
             Op::Unstage(group) => Self::Unstage(group),
+            Op::Freeze(group, frozen) => {
+                let key = keys::of_group(Kind::Frozen, &group);
+                Self::Put(Kind::Frozen, key, Packed::of(FrozenGroup { group, frozen })?)
+            }
+            Op::Unfreeze(group) => Self::Unfreeze(group),
         })
     }
 
@@ -72,7 +81,12 @@ impl PackedOp {
             | Self::NoteTransaction(_, packed)
             | Self::SetAside(packed)
             | Self::Put(_, _, packed) => packed.bulk.take(),
-            Self::Leave(_) | Self::Forget(_) | Self::Settle(_) | Self::Unstage(_) => None,
+            Self::Leave(_)
+            | Self::Forget(_)
+            | Self::Settle(_)
+            | Self::Unstage(_)
+            | Self::Unfreeze(_)
+            | Self::RemoveEntry(..) => None,
         }
     }
 }
@@ -129,6 +143,10 @@ impl Engine {
             },
             Expect::StagedIn(group, row) => match self.of_group::<Staged>(Kind::Staged, group)? {
                 Ok(staged) => staged.map(|staged| staged.row) == *row,
+                Err(error) => return Ok(Err(error)),
+            },
+            Expect::NotFrozen(group) => match self.of_group::<FrozenGroup>(Kind::Frozen, group)? {
+                Ok(frozen) => frozen.is_none(),
                 Err(error) => return Ok(Err(error)),
             },
         }))
@@ -197,6 +215,12 @@ impl Engine {
                 if self.remove(changes, keys::of_group(Kind::Staged, &group))? {
                     self.depths.staged = self.depths.staged.saturating_sub(1);
                 }
+            }
+            PackedOp::RemoveEntry(group, epoch) => {
+                self.remove(changes, keys::entry(&group, epoch.get()))?;
+            }
+            PackedOp::Unfreeze(group) => {
+                self.remove(changes, keys::of_group(Kind::Frozen, &group))?;
             }
         }
         Ok(())

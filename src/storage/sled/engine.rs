@@ -148,7 +148,7 @@ impl Engine {
             }
             Kind::Head => self.depths.groups = self.depths.groups.saturating_add(1),
             Kind::Staged => self.depths.staged = self.depths.staged.saturating_add(1),
-            Kind::Expiry | Kind::Transaction | Kind::Entry | Kind::Snapshot => {}
+            Kind::Expiry | Kind::Transaction | Kind::Entry | Kind::Snapshot | Kind::Frozen => {}
         }
         let opened = record::open(kind, key, value)?;
         if kind == Kind::Transaction {

@@ -1,7 +1,7 @@
 //! The forms of the stored records, and which field of each is the body.
 
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
-use maypole_core::ids::{SyncToken, UserId};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::ids::{GroupId, SyncToken, UserId};
 use maypole_core::records::{
     Answer, Delivery, InboxItem, Incoming, Owed, PushTransaction, SetAside, SetAsideKind,
 };
@@ -24,6 +24,15 @@ pub(super) struct Counters {
     pub(super) quarantined: u64,
 }
 
+/// A freeze with its group, which the key has as a hash alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FrozenGroup {
+    /// The group.
+    pub(super) group: GroupId,
+    /// That it is frozen.
+    pub(super) frozen: Frozen,
+}
+
 impl Stored for Counters {}
 impl Stored for UserId {}
 impl Stored for SyncToken {}
@@ -31,6 +40,7 @@ impl Stored for PushTransaction {}
 impl Stored for Head {}
 impl Stored for Entry {}
 impl Stored for Staged {}
+impl Stored for FrozenGroup {}
 
 impl Stored for Snapshot {
     fn take_body(&mut self) -> Vec<u8> {

@@ -42,10 +42,12 @@ pub(super) enum Kind {
     Snapshot,
     /// What waits in a group for something outside.
     Staged,
+    /// That a group takes no commands.
+    Frozen,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Owner,
         Self::Cursor,
         Self::Counters,
@@ -61,6 +63,7 @@ impl Kind {
         Self::Entry,
         Self::Snapshot,
         Self::Staged,
+        Self::Frozen,
     ];
 
     /// The first byte of the keys of this kind. Never changed, never used again.
@@ -81,6 +84,7 @@ impl Kind {
             Self::Entry => b'l',
             Self::Snapshot => b'p',
             Self::Staged => b'y',
+            Self::Frozen => b'f',
         }
     }
 
@@ -102,13 +106,14 @@ impl Kind {
             Self::Entry => "log entry",
             Self::Snapshot => "snapshot",
             Self::Staged => "staged command",
+            Self::Frozen => "freeze",
         }
     }
 
     /// Whether a damaged record of this kind stays where it is. Without one of these its group is not what it was, and
-    /// must not be taken for a new or an older one.
+    /// must not be taken for a new or an older one, nor for one that takes commands.
     pub(super) const fn is_of_group(self) -> bool {
-        matches!(self, Self::Head | Self::Entry | Self::Snapshot | Self::Staged)
+        matches!(self, Self::Head | Self::Entry | Self::Snapshot | Self::Staged | Self::Frozen)
     }
 
     /// The kind of a key, if its form is that of one.
@@ -118,7 +123,7 @@ impl Kind {
         let length = match kind {
             Self::Owner | Self::Cursor | Self::Counters => 1,
             Self::Inbox | Self::Owed | Self::Transaction | Self::SetAside | Self::Quarantined => 8,
-            Self::Answer | Self::Head | Self::Snapshot | Self::Staged => 32,
+            Self::Answer | Self::Head | Self::Snapshot | Self::Staged | Self::Frozen => 32,
             Self::Expiry | Self::Entry => 40,
             Self::Journal => 0,
         };
@@ -180,6 +185,11 @@ pub(super) fn entry(group: &GroupId, epoch: u64) -> Vec<u8> {
     bytes
 }
 
+/// The epoch of an entry of a group's log, from its key.
+pub(super) fn epoch(key: &[u8]) -> Option<u64> {
+    key.get(33..41).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
 /// The key of the journal.
 pub(super) fn journal() -> Vec<u8> {
     vec![Kind::Journal.prefix()]
@@ -202,6 +212,7 @@ mod tests {
             (of_group(Kind::Head, &group), Kind::Head),
             (of_group(Kind::Snapshot, &group), Kind::Snapshot),
             (of_group(Kind::Staged, &group), Kind::Staged),
+            (of_group(Kind::Frozen, &group), Kind::Frozen),
             (entry(&group, 7), Kind::Entry),
         ] {
             assert_eq!(Kind::of_key(&key), Some(kind));
@@ -219,6 +230,7 @@ mod tests {
         assert_eq!(number(&row(Kind::Inbox, 256)), Some(256));
         let group = GroupId::parse(*b"!room:a.org").unwrap();
         assert!(entry(&group, 255) < entry(&group, 256));
+        assert_eq!((epoch(&entry(&group, 256)), epoch(b"short")), (Some(256), None));
         let hash = AnswerKey(Sha256::of(b"x"));
         assert_eq!(answer_key(&expiry(Timestamp::from_millis(5), &hash)), Some(hash));
         assert_eq!(answer_key(b"short"), None);

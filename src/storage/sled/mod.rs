@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
-use maypole_core::group::{Entry, Head, Snapshot, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
@@ -38,6 +38,7 @@ use self::apply::PackedOp;
 use self::disk::{Disk, RealDisk};
 use self::engine::Engine;
 use self::folder::Folder;
+use self::forms::FrozenGroup;
 use self::keys::Kind;
 use self::log::Failure;
 use self::record::BulkFile;
@@ -259,6 +260,16 @@ impl Backend for Store {
         self.read(move |engine| engine.log_of(&group, from, limit)).await
     }
 
+    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
+        let group = group.clone();
+        self.read(move |engine| engine.log_begins(&group).map(Ok)).await
+    }
+
+    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
+        let after = after.cloned();
+        self.read(move |engine| engine.groups(after.as_ref(), limit).map(Ok)).await
+    }
+
     async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
         let group = group.clone();
         self.read(move |engine| engine.of_group(Kind::Staged, &group)).await
@@ -266,6 +277,16 @@ impl Backend for Store {
 
     async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
         self.read(move |engine| engine.staged_groups(limit).map(Ok)).await
+    }
+
+    async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
+        let group = group.clone();
+        let found = self.read(move |engine| engine.of_group::<FrozenGroup>(Kind::Frozen, &group)).await?;
+        Ok(found.map(|found| found.frozen))
+    }
+
+    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
+        self.read(move |engine| engine.frozen_groups(limit).map(Ok)).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -19,7 +19,7 @@ pub use case::{Case, Fetched, Input, LeafKey, Need, Outcome, Step, step};
 pub use command::{Command, Request};
 pub(crate) use decision::Effect;
 pub use decision::{Added, Decision, Told};
-pub use records::{Entry, Head, Snapshot, Staged};
+pub use records::{Entry, Frozen, Head, Snapshot, Staged};
 pub use terms::Terms;
 
 use crate::ids::{ClientId, Epoch, GroupId, UserId};

@@ -147,8 +147,8 @@ codes! {
     /// See [`super::Rejection::Frozen`].
     Frozen, "M_MLS_FROZEN", 409, remembered,
         "Nothing is ordered in this group at the moment; `error` says why.",
-        "Give the service back what it lacks (see `error`), then send the commit again under a new \
-         `txn_id`.";
+        "Give the service back what it lacks, or wait until its operator has unfrozen the group (see \
+         `error`), then send the commit again under a new `txn_id`.";
     /// See [`super::Rejection::Blob`].
     Blob, "M_MLS_BLOB", 502, asked anew,
         "A blob could not be fetched, or is not what its size and hash say; `field` says which.",

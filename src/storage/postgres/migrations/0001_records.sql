@@ -78,6 +78,13 @@ CREATE TABLE staged (
     record bytea NOT NULL
 );
 
+-- Why a group takes no commands.
+CREATE TABLE frozen (
+    group_id bytea PRIMARY KEY,
+    at_ms bigint NOT NULL,
+    record bytea NOT NULL
+);
+
 -- Damaged records that were moved out of the way, for the operator.
 CREATE TABLE quarantined (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

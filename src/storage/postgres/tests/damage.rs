@@ -6,7 +6,7 @@ use maypole_core::ids::{InboxSeq, OwedId};
 use super::Server;
 use crate::storage::conformance::Place as _;
 use crate::storage::conformance::samples::{
-    answer, aside, batch, entry, epoch, group, head, key, message, owed, snapshot, staged,
+    answer, aside, batch, entry, epoch, frozen, group, head, key, message, owed, snapshot, staged,
 };
 
 /// Turns a bit in the middle of a record.
@@ -63,12 +63,17 @@ async fn a_damaged_record_of_a_group_stays_and_says_so() {
             Op::Append(id.clone(), entry(5, 50)),
             Op::PutSnapshot(id, snapshot(5, 50)),
             Op::Stage(staged(number, 7, 50)),
+            Op::Freeze(group(number), frozen(number, 50)),
         ]
     });
     store.apply(batch(Vec::new(), ops.collect())).await.unwrap();
-    for (table, column) in
-        [("groups", "id"), ("log", "group_id"), ("snapshots", "group_id"), ("staged", "group_id")]
-    {
+    for (table, column) in [
+        ("groups", "id"),
+        ("log", "group_id"),
+        ("snapshots", "group_id"),
+        ("staged", "group_id"),
+        ("frozen", "group_id"),
+    ] {
         let id: String = group(1).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let update = format!("UPDATE {table} {FLIP} WHERE {column} = '\\x{id}'");
         assert_eq!(place.run(&update).await, 1, "{update}");
@@ -78,11 +83,14 @@ async fn a_damaged_record_of_a_group_stays_and_says_so() {
         assert!(matches!(store.log(&group(1), epoch(0), 10).await, Err(BackendError::Damaged(_))));
         assert!(matches!(store.snapshot(&group(1)).await, Err(BackendError::Damaged(_))));
         assert!(matches!(store.staged(&group(1)).await, Err(BackendError::Damaged(_))));
+        assert!(matches!(store.frozen(&group(1)).await, Err(BackendError::Damaged(_))));
     }
     assert_eq!(store.head(&group(2)).await.unwrap(), Some(head(2, 5, 50)));
     assert_eq!(store.log(&group(2), epoch(0), 10).await.unwrap(), [entry(5, 50)]);
     assert_eq!(store.snapshot(&group(2)).await.unwrap(), Some(snapshot(5, 50)));
     assert_eq!(store.staged(&group(2)).await.unwrap(), Some(staged(2, 7, 50)));
+    assert_eq!(store.frozen_groups(9).await.unwrap(), [(group(2), frozen(2, 50))]);
+    assert_eq!(store.groups(None, 9).await.unwrap(), [group(2)]);
     assert_eq!(store.quarantined().await.unwrap(), 0);
     place.close(store).await;
 }

@@ -4,12 +4,13 @@ use std::fs;
 
 use maypole_core::batch::{Backend, BackendError, Expect, Op};
 use maypole_core::ids::InboxSeq;
+use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::records::Depths;
 use maypole_core::time::Timestamp;
 
 use super::Somewhere;
 use crate::storage::conformance::samples::{
-    answer, aside, batch, entry, epoch, group, head, key, message, owed, snapshot, staged, token,
+    answer, aside, batch, entry, epoch, frozen, group, head, key, message, owed, snapshot, staged, token,
     transaction, user,
 };
 use crate::storage::sled::keys::{self, Kind};
@@ -36,6 +37,7 @@ async fn filled() -> Somewhere {
         Op::Append(group(1), entry(5, 100)),
         Op::PutSnapshot(group(1), snapshot(4, 100)),
         Op::Stage(staged(1, 7, 100)),
+        Op::Freeze(group(1), frozen(3, 10)),
     ]);
     store.apply(batch(vec![], ops)).await.unwrap();
     store.close().await;
@@ -128,6 +130,7 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
         keys::entry(&group(1), 5),
         keys::of_group(Kind::Snapshot, &group(1)),
         keys::of_group(Kind::Staged, &group(1)),
+        keys::of_group(Kind::Frozen, &group(1)),
     ];
     for (damaged, key) in rows.iter().enumerate() {
         for byte in [0, 1, 2, 5, 9, usize::MAX] {
@@ -140,6 +143,7 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
                 store.log(&group, epoch(0), 9).await.map(|found| found == [entry(5, 100)]),
                 store.snapshot(&group).await.map(|found| found == Some(snapshot(4, 100))),
                 store.staged(&group).await.map(|found| found == Some(staged(1, 7, 100))),
+                store.frozen(&group).await.map(|found| found == Some(frozen(3, 10))),
             ];
             for (place, found) in found.into_iter().enumerate() {
                 match found {
@@ -149,7 +153,11 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
                 }
             }
             // Whoever takes the group for a new one is refused, because its place is not empty.
-            for expect in [Expect::GroupAt(group.clone(), None), Expect::StagedIn(group.clone(), None)] {
+            for expect in [
+                Expect::GroupAt(group.clone(), None),
+                Expect::StagedIn(group.clone(), None),
+                Expect::NotFrozen(group.clone()),
+            ] {
                 let begun = store.apply(batch(vec![expect], vec![Op::SetHead(head(1, 0, 10))])).await;
                 assert!(begun.is_err(), "record {damaged}, byte {byte}");
             }
@@ -157,6 +165,19 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
             assert_eq!(quarantined(&place), 0);
         }
     }
+}
+
+#[tokio::test]
+async fn in_a_freeze_which_the_operator_lifts_all_the_same() {
+    let place = filled().await;
+    flip(&place, &keys::of_group(Kind::Frozen, &group(1)), 9);
+    let ledger = Ledger::new(Store::open(&place.path()).unwrap());
+    assert!(
+        matches!(ledger.frozen(&group(1)).await, Err(LedgerError::Damaged(what)) if what.contains("freeze"))
+    );
+    assert!(ledger.unfreeze(&group(1)).await.unwrap());
+    assert_eq!(ledger.frozen(&group(1)).await.unwrap(), None);
+    assert!(!ledger.unfreeze(&group(1)).await.unwrap(), "nothing is left to lift");
 }
 
 #[tokio::test]

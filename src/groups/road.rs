@@ -44,6 +44,17 @@ pub enum Job {
     Resume(Option<Held>),
 }
 
+impl Job {
+    /// Its row of the inbox, which may be left to another process.
+    pub(super) fn row(&self) -> Option<InboxSeq> {
+        match self {
+            Self::Command(asked) => Some(asked.row.seq),
+            Self::Inquiry(_, row, _) => Some(row.seq),
+            Self::Resume(_) => None,
+        }
+    }
+}
+
 /// A command that has its turn.
 pub struct Asked {
     pub(super) question: Question,
@@ -86,6 +97,11 @@ impl<B: Backend> Turn for Road<B> {
                         break;
                     }
                 }
+                // It was judged by a state that another process has moved on from.
+                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::GroupAt(..)) => {
+                    tracing::info!(?group, "another process was faster; looking again");
+                    continue;
+                }
                 Err(error) => tracing::error!(?group, %error, "a command cannot be worked on; trying again"),
             }
             clock::back_off(&mut backoff, None).await;
@@ -116,7 +132,8 @@ impl<B: Backend> Road<B> {
         match job {
             Job::Inquiry(inquiry, row, _) => {
                 let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), clock::now()).await?;
-                self.ledger.answer(answered, clock::now()).await?;
+                let at = group.as_ref().map(Group::epoch);
+                self.ledger.answer_as_of(id, at, answered, clock::now()).await?;
             }
             Job::Command(asked) => self.command(&mut group, asked).await?,
             // To open the group was all.
@@ -276,7 +293,8 @@ impl<B: Backend> Road<B> {
     ) -> Result<(), LedgerError> {
         record::answered(rejection.code().facts().errcode);
         let answered = self.refuse(group, asked, rejection).await?;
-        self.ledger.answer(answered, clock::now()).await.map(drop)
+        let (id, at) = (&asked.ready.command.get().group, group.map(Group::epoch));
+        self.ledger.answer_as_of(id, at, answered, clock::now()).await
     }
 
     /// What refuses a command; a device that was too slow gets what it missed.

@@ -14,6 +14,7 @@ use maypole_core::limits;
 use maypole_core::records::{
     Answer, AnswerKey, Delivery, Depths, InboxRow, Owed, OwedRow, Recipient, SetAside,
 };
+use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use maypole_testkit::wait::eventually;
 use tokio::sync::Notify;
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Outbox;
+use crate::hold::Hold;
 use crate::homeserver::tests::adapter_with;
 use crate::homeserver::tests::faulty::{Faulty, Reply};
 use crate::storage::sled::Store;
@@ -68,7 +70,7 @@ impl<B: Backend> Running<B> {
         let homeserver = adapter_with(&faulty.url(), |settings| settings.bounds.request = patience);
         let ledger = Arc::new(Ledger::new(backend));
         let stop = CancellationToken::new();
-        let outbox = Outbox::new(ledger.clone(), homeserver, Arc::new(Notify::new()));
+        let outbox = Outbox::new(ledger.clone(), homeserver, Hold::of_everything(), Arc::new(Notify::new()));
         let task = tokio::spawn(outbox.run(stop.clone()));
         Self { ledger, stop, task }
     }
@@ -324,6 +326,24 @@ impl Backend for Panicking {
 
     async fn owed(&self, after: Option<OwedId>, limit: usize) -> Result<Vec<OwedRow>, BackendError> {
         self.store.owed(after, limit).await
+    }
+
+    async fn unanswered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> Result<Vec<InboxRow>, BackendError> {
+        self.store.unanswered(of, but_for, limit).await
+    }
+
+    async fn undelivered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, BackendError> {
+        self.store.undelivered(of, but_for, limit).await
     }
 
     async fn set_aside(&self, limit: usize) -> Result<Vec<SetAside>, BackendError> {

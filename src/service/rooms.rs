@@ -1,9 +1,11 @@
 //! The rooms of the house, opened and connected.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::{Arc, OnceLock};
 
 use maypole_core::auth::AuthToken;
-use maypole_core::ids::UserId;
+use maypole_core::ids::{ProcessId, UserId};
 use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_room::names::Prefix;
@@ -21,7 +23,9 @@ use crate::config::{Config, EventPrefix};
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
+use crate::entropy;
 use crate::groups::{Lanes, Operator, Road, Worker};
+use crate::hold::Hold;
 use crate::homeserver::{AccessToken, Bounds, Homeserver, ServiceDevice, Settings};
 use crate::http::auth::HomeserverToken;
 use crate::http::bounds::HttpLimits;
@@ -52,6 +56,7 @@ pub(super) struct Rooms {
     homeserver_token: HomeserverToken,
     doors: Vec<(Door, Listener)>,
     admin: Option<admin::Listener>,
+    hold: Hold,
     wakes: Wakes,
     stops: Stops,
 }
@@ -114,6 +119,7 @@ impl Rooms {
             homeserver_token,
             doors,
             admin: Some(admin),
+            hold: Hold::new(ProcessId::from_bytes(entropy::random()?)),
             wakes: Wakes::default(),
             stops: Stops::default(),
         })
@@ -171,20 +177,29 @@ impl Rooms {
         );
         let invites = Invites::new(ledger.clone(), homeserver.clone(), self.matrix_user.clone());
         let (inbox, owed) = (wakes.inbox.clone(), wakes.outbox.clone());
-        let worker = Worker::new(ledger.clone(), groups.matrix, invites, groups.lanes, inbox, owed);
-        let outbox = Outbox::new(ledger.clone(), homeserver.clone(), wakes.outbox.clone());
+        let hold = &self.hold;
+        let lanes = groups.lanes.clone();
+        let worker =
+            Worker::new(ledger.clone(), groups.matrix, invites, groups.lanes, hold.clone(), inbox, owed);
+        let outbox = Outbox::new(ledger.clone(), homeserver.clone(), hold.clone(), wakes.outbox.clone());
+        let ended = CancellationToken::new();
         let stops = &self.stops;
         tokio::join!(
             async {
-                intake.run(stops.intake.clone()).await;
+                intake.run(hold.clone(), stops.intake.clone()).await;
                 stops.worker.cancel();
             },
             async {
                 worker.run(stops.worker.clone()).await;
                 stops.outbox.cancel();
             },
-            outbox.run(stops.outbox.clone()),
+            async {
+                outbox.run(stops.outbox.clone()).await;
+                ended.cancel();
+            },
+            hold.keep(ledger, || lanes.shares(), ended.clone()),
         );
+        hold.retire(ledger).await;
     }
 
     /// What orders commits.
@@ -226,7 +241,13 @@ async fn open_store(
 ) -> Result<(Store, Arc<Ledger<Store>>, Keys), ServiceError> {
     let keys_folder = config.keys.path.clone();
     let store = match &config.store.postgres {
-        Some(address) => Store::open_postgres(address.expose()).await?,
+        Some(address) => {
+            // The folder has the operator's socket all the same, and the keys if they are nowhere else.
+            let folder = config.store.path.clone();
+            let made = blocking(move || DirBuilder::new().recursive(true).mode(0o700).create(folder)).await?;
+            made.map_err(|source| ServiceError::Folder { folder: config.store.path.clone(), source })?;
+            Store::open_postgres(address.expose()).await?
+        }
         None => Store::open_folder(config.store.path.join("sled")).await?,
     };
     let ledger = Arc::new(Ledger::new(store.clone()));

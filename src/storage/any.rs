@@ -1,12 +1,15 @@
 //! The store that the configuration names.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
 use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, ProcessId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::shares::{Held, Shares};
 use maypole_core::time::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -146,6 +149,36 @@ impl Backend for Store {
 
     async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
         on!(self, store => store.frozen_groups(limit).await)
+    }
+
+    async fn unanswered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> Result<Vec<InboxRow>, BackendError> {
+        on!(self, store => store.unanswered(of, but_for, limit).await)
+    }
+
+    async fn undelivered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, BackendError> {
+        on!(self, store => store.undelivered(of, but_for, limit).await)
+    }
+
+    async fn renew(&self, process: ProcessId, term: Duration) -> Result<Held, BackendError> {
+        on!(self, store => store.renew(process, term).await)
+    }
+
+    async fn give_up(&self, process: ProcessId, shares: Shares) -> Result<(), BackendError> {
+        on!(self, store => store.give_up(process, shares).await)
+    }
+
+    async fn retire(&self, process: ProcessId) -> Result<(), BackendError> {
+        on!(self, store => store.retire(process).await)
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

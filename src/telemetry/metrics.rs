@@ -101,6 +101,8 @@ metrics! {
         "How often the store failed and was opened anew.";
     QUARANTINED: Kind::Counter, "maypole_store_quarantined_total", "records", ["record"],
         "Records that were found damaged and moved out of the way.";
+    SHARES: Kind::Gauge, "maypole_shares", "shares", [],
+        "How many of the 64 shares of the work this process holds.";
     READY: Kind::Gauge, "maypole_ready", "0 or 1", ["condition"],
         "Whether each condition of readiness holds.";
 }

@@ -121,6 +121,11 @@ pub fn store_failed() {
     counter!(table::STORE_FAILURES.name).increment(1);
 }
 
+/// This process works on so many shares.
+pub fn shares(count: u32) {
+    gauge!(table::SHARES.name).set(f64::from(count));
+}
+
 /// A damaged record of this kind was moved out of the way.
 pub fn quarantined(record: &'static str) {
     counter!(table::QUARANTINED.name, "record" => record).increment(1);
@@ -194,6 +199,7 @@ pub(super) mod tests {
         write_group(7);
         store_failed();
         quarantined("answer");
+        shares(64);
         ready(Condition::Store, true);
     }
 

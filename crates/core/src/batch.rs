@@ -2,13 +2,16 @@
 //!
 //! A batch is applied whole or not at all, and only if every expectation holds at that moment.
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::time::Duration;
 
 use crate::group::{Entry, Frozen, Head, Snapshot, Staged};
-use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, ProcessId, SyncToken, UserId};
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
 };
+use crate::shares::{Held, Share, Shares};
 use crate::time::Timestamp;
 
 /// What a transaction of the ledger asks of a back end.
@@ -56,6 +59,8 @@ pub enum Op {
     Receive(InboxItem),
     /// A row leaves the inbox.
     Leave(InboxSeq),
+    /// A row of the inbox is for whoever holds this share. Where there is no such row, nothing is done.
+    Route(InboxSeq, Share),
     /// An answer is remembered.
     Remember(AnswerKey, Answer),
     /// An answer is forgotten.
@@ -121,6 +126,15 @@ pub trait Backend: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<InboxRow>, BackendError>> + Send;
 
+    /// The oldest rows of the inbox in these shares, but for some. A row is in its sender's share until it is routed. A
+    /// store that no second process can open has no shares: all rows are in whatever is asked for.
+    fn unanswered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<InboxRow>, BackendError>> + Send;
+
     /// What is remembered under a key, expired or not. A damaged answer is an error once, and is then forgotten.
     fn answer(&self, key: AnswerKey) -> impl Future<Output = Result<Option<Answer>, BackendError>> + Send;
 
@@ -135,6 +149,14 @@ pub trait Backend: Send + Sync + 'static {
     fn owed(
         &self,
         after: Option<OwedId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<OwedRow>, BackendError>> + Send;
+
+    /// The oldest rows of the outbox whose lanes are in these shares, but for some.
+    fn undelivered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<OwedId>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<OwedRow>, BackendError>> + Send;
 
@@ -186,6 +208,33 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(GroupId, Frozen)>, BackendError>> + Send;
+
+    /// Says that a process is alive, which holds for a term; what it holds by that. A store that no second process can open
+    /// gives everything to whoever asks.
+    fn renew(
+        &self,
+        process: ProcessId,
+        term: Duration,
+    ) -> impl Future<Output = Result<Held, BackendError>> + Send {
+        let _ = (process, term);
+        async { Ok(Held::EVERYTHING) }
+    }
+
+    /// A process gives up some of its shares.
+    fn give_up(
+        &self,
+        process: ProcessId,
+        shares: Shares,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        let _ = (process, shares);
+        async { Ok(()) }
+    }
+
+    /// A process ends, and with it all that it holds.
+    fn retire(&self, process: ProcessId) -> impl Future<Output = Result<(), BackendError>> + Send {
+        let _ = process;
+        async { Ok(()) }
+    }
 
     /// How much waits.
     fn depths(&self) -> impl Future<Output = Result<Depths, BackendError>> + Send;

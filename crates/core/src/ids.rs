@@ -164,6 +164,12 @@ impl Sha256 {
         Self(bytes)
     }
 
+    /// The first of the bytes.
+    pub(crate) const fn first(&self) -> u8 {
+        let [first, ..] = self.0;
+        first
+    }
+
     /// From bytes that were stored.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -181,6 +187,28 @@ impl fmt::Debug for Sha256 {
             write!(f, "{byte:02x}")?;
         }
         Ok(())
+    }
+}
+
+/// One run of the service, drawn anew at each start.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProcessId([u8; 16]);
+
+impl ProcessId {
+    /// From bytes that were drawn.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -238,6 +266,17 @@ impl Lane {
     /// The lane's name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The first byte of the hash of whom or what it is for.
+    pub(crate) fn hash_byte(&self) -> u8 {
+        match self.0.split_once('/') {
+            Some(("group", hash)) => {
+                hash.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or_default()
+            }
+            Some((_, name)) => Sha256::of(name.as_bytes()).first(),
+            None => Sha256::of(self.0.as_bytes()).first(),
+        }
     }
 }
 

@@ -15,4 +15,5 @@ pub mod rate;
 pub mod receipt;
 pub mod records;
 pub mod rejection;
+pub mod shares;
 pub mod time;

@@ -189,6 +189,12 @@ pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(30);
 pub const POSTGRES_LOCK: Duration = Duration::from_secs(10);
 /// How often a transaction is tried that others were in the way of.
 pub const POSTGRES_TRIES: usize = 16;
+/// How long a process that shares a store counts as alive after it last said so.
+pub const LEASE_TERM: Duration = Duration::from_secs(10);
+/// How often it says so.
+pub const LEASE_EVERY: Duration = Duration::from_secs(2);
+/// How often it looks for what another process has left to it.
+pub const SHARED_LOOK: Duration = Duration::from_millis(200);
 /// How often a database that does not answer is looked for.
 pub const POSTGRES_LOOK: Duration = Duration::from_secs(1);
 /// Damaged records that are kept for the operator; older ones make room.

@@ -102,6 +102,28 @@ impl Service {
         Ok(service)
     }
 
+    /// Another process of the same service: with its registration, its keys and its database, and a folder and ports of its
+    /// own.
+    pub fn twin(&self) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("maypole-service-").tempdir()?;
+        let twin = Self {
+            binary: self.binary.clone(),
+            folder: Some(folder),
+            listener: HeldPort::any()?,
+            operations: HeldPort::any()?,
+            database: self.database.clone(),
+            child: Mutex::default(),
+            http: self.http.clone(),
+        };
+        std::fs::copy(self.registration(), twin.registration()).context("cannot copy the registration")?;
+        Ok(twin)
+    }
+
+    /// Where its keys lie.
+    pub fn keys(&self) -> PathBuf {
+        self.folder().join("data/keys")
+    }
+
     /// Runs one of the binary's commands; gives what it printed, or fails with what it said.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new(&self.binary).args(arguments).stdin(Stdio::null()).output()?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use maypole_core::batch::{Backend, BackendError, Batch, Expect, Op};
 use maypole_core::ids::{InboxSeq, OwedId};
 use maypole_core::limits;
+use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -29,6 +30,7 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     of_many_commits_of_one_epoch_one_wins(&place()).await;
     a_log_is_read_in_order_and_in_pages(&place()).await;
     a_freeze_stays_until_it_is_lifted(&place()).await;
+    what_is_in_hand_is_not_given_again(&place()).await;
     a_log_begins_where_what_was_removed_ended(&place()).await;
     groups_are_listed_in_pages_each_once(&place()).await;
 }
@@ -318,6 +320,30 @@ async fn groups_are_listed_in_pages_each_once(place: &impl Place) {
     all.sort();
     assert_eq!(found, all);
     assert!(store.groups(None, 0).await.unwrap().is_empty());
+    place.close(store).await;
+}
+
+async fn what_is_in_hand_is_not_given_again(place: &impl Place) {
+    let store = place.open().await;
+    let ops = (0..6).flat_map(|seed| [Op::Receive(message(seed, 50)), Op::Owe(owed(seed, 5_000))]);
+    store.apply(batch(Vec::new(), ops.collect())).await.unwrap();
+    let unanswered = async |but_for: &[u64], limit| {
+        let but_for = but_for.iter().copied().map(InboxSeq::new).collect();
+        let rows = store.unanswered(Shares::ALL, but_for, limit).await.unwrap();
+        rows.into_iter().map(|row| row.seq.get()).collect::<Vec<_>>()
+    };
+    let undelivered = async |but_for: &[u64], limit| {
+        let but_for = but_for.iter().copied().map(OwedId::new).collect();
+        let rows = store.undelivered(Shares::ALL, but_for, limit).await.unwrap();
+        rows.into_iter().map(|row| row.id.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(unanswered(&[], 100).await, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(unanswered(&[0, 2, 99], 3).await, [1, 3, 4]);
+    assert_eq!(undelivered(&[5, 0, 1], 100).await, [2, 3, 4]);
+    assert!(unanswered(&[0, 1, 2, 3, 4, 5], 9).await.is_empty() && undelivered(&[], 0).await.is_empty());
+    let gone = vec![Op::Leave(InboxSeq::new(1)), Op::Settle(OwedId::new(2))];
+    store.apply(batch(Vec::new(), gone)).await.unwrap();
+    assert_eq!((unanswered(&[0], 1).await, undelivered(&[0, 1], 1).await), (vec![2], vec![3]));
     place.close(store).await;
 }
 

@@ -63,6 +63,8 @@ impl Model {
                 self.next_inbox += 1;
             }
             Op::Leave(row) => drop(self.inbox.remove(&row)),
+            // Which share a row is in says who sees it, and nothing of the row.
+            Op::Route(..) => {}
             Op::Remember(key, answer) => drop(self.answers.insert(key, answer)),
             Op::Forget(key) => drop(self.answers.remove(&key)),
             Op::Owe(owed) => {

@@ -54,6 +54,7 @@ pub(super) async fn connect(address: &str, connections: u32) -> Result<PgPool, O
     let options = options.and_then(Result::ok).ok_or(OpenError::Address)?;
     let milliseconds = |limit: std::time::Duration| limit.as_millis().to_string();
     let options = options.application_name("maypole").options([
+        ("client_min_messages", "warning".to_owned()),
         ("statement_timeout", milliseconds(limits::POSTGRES_STATEMENT)),
         ("lock_timeout", milliseconds(limits::POSTGRES_LOCK)),
         ("idle_in_transaction_session_timeout", milliseconds(limits::POSTGRES_STATEMENT)),

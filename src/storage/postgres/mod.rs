@@ -7,6 +7,7 @@
 mod connect;
 mod expect;
 mod failure;
+mod leases;
 mod number;
 mod read;
 mod record;
@@ -14,13 +15,16 @@ mod record;
 mod tests;
 mod write;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
 use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, ProcessId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::shares::{Held, Shares};
 use maypole_core::time::Timestamp;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -174,6 +178,36 @@ impl Backend for Store {
 
     async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
         self.noted(read::frozen_groups(&self.pool, limit).await)
+    }
+
+    async fn unanswered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> Result<Vec<InboxRow>, BackendError> {
+        self.noted(read::unanswered(&self.pool, of, but_for, limit).await)
+    }
+
+    async fn undelivered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, BackendError> {
+        self.noted(read::undelivered(&self.pool, of, but_for, limit).await)
+    }
+
+    async fn renew(&self, process: ProcessId, term: Duration) -> Result<Held, BackendError> {
+        self.noted(leases::renew(&self.pool, process, term).await)
+    }
+
+    async fn give_up(&self, process: ProcessId, shares: Shares) -> Result<(), BackendError> {
+        self.noted(leases::give_up(&self.pool, process, shares).await)
+    }
+
+    async fn retire(&self, process: ProcessId) -> Result<(), BackendError> {
+        self.noted(leases::retire(&self.pool, process).await)
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -1,10 +1,13 @@
 //! What is read, outside of any transaction. A damaged row of a queue is moved out of the way and kept for the operator; one
 //! of a group stays, since without it the group is not what it was.
 
+use std::collections::BTreeSet;
+
 use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
@@ -35,8 +38,25 @@ pub(super) async fn inbox(
 ) -> Result<Vec<InboxRow>, Failure> {
     let query = "SELECT seq, record FROM inbox WHERE seq > $1 ORDER BY seq LIMIT $2";
     let after = after.map_or(-1, |after| to_column(after.get()));
+    inbox_rows(pool, sqlx::query(query).bind(after).bind(limit(rows)).fetch_all(pool).await?).await
+}
+
+pub(super) async fn unanswered(
+    pool: &PgPool,
+    of: Shares,
+    but_for: BTreeSet<InboxSeq>,
+    rows: usize,
+) -> Result<Vec<InboxRow>, Failure> {
+    let query =
+        "SELECT seq, record FROM inbox WHERE share = ANY($1) AND seq <> ALL($2) ORDER BY seq LIMIT $3";
+    let but_for: Vec<i64> = but_for.into_iter().map(|seq| to_column(seq.get())).collect();
+    let query = sqlx::query(query).bind(numbers(of)).bind(but_for).bind(limit(rows));
+    inbox_rows(pool, query.fetch_all(pool).await?).await
+}
+
+async fn inbox_rows(pool: &PgPool, rows: Vec<PgRow>) -> Result<Vec<InboxRow>, Failure> {
     let mut found = Vec::new();
-    for row in sqlx::query(query).bind(after).bind(limit(rows)).fetch_all(pool).await? {
+    for row in rows {
         let seq: i64 = row.try_get(0)?;
         match open(Table::Inbox, b"", row.try_get(1)?) {
             Ok(item) => found.push(InboxRow { seq: InboxSeq::new(from_column(seq)), item }),
@@ -49,8 +69,25 @@ pub(super) async fn inbox(
 pub(super) async fn owed(pool: &PgPool, after: Option<OwedId>, rows: usize) -> Result<Vec<OwedRow>, Failure> {
     let query = "SELECT id, lane, record FROM owed WHERE id > $1 ORDER BY id LIMIT $2";
     let after = after.map_or(-1, |after| to_column(after.get()));
+    owed_rows(pool, sqlx::query(query).bind(after).bind(limit(rows)).fetch_all(pool).await?).await
+}
+
+pub(super) async fn undelivered(
+    pool: &PgPool,
+    of: Shares,
+    but_for: BTreeSet<OwedId>,
+    rows: usize,
+) -> Result<Vec<OwedRow>, Failure> {
+    let query =
+        "SELECT id, lane, record FROM owed WHERE share = ANY($1) AND id <> ALL($2) ORDER BY id LIMIT $3";
+    let but_for: Vec<i64> = but_for.into_iter().map(|id| to_column(id.get())).collect();
+    let query = sqlx::query(query).bind(numbers(of)).bind(but_for).bind(limit(rows));
+    owed_rows(pool, query.fetch_all(pool).await?).await
+}
+
+async fn owed_rows(pool: &PgPool, rows: Vec<PgRow>) -> Result<Vec<OwedRow>, Failure> {
     let mut found = Vec::new();
-    for row in sqlx::query(query).bind(after).bind(limit(rows)).fetch_all(pool).await? {
+    for row in rows {
         let (id, lane): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
         match open(Table::Owed, lane.as_bytes(), row.try_get(2)?) {
             Ok(owed) => found.push(OwedRow { id: OwedId::new(from_column(id)), owed }),
@@ -58,6 +95,11 @@ pub(super) async fn owed(pool: &PgPool, after: Option<OwedId>, rows: usize) -> R
         }
     }
     Ok(found)
+}
+
+/// Shares as the database has them.
+pub(super) fn numbers(shares: Shares) -> Vec<i16> {
+    shares.iter().map(|share| i16::from(share.get())).collect()
 }
 
 pub(super) async fn answer(pool: &PgPool, key: AnswerKey) -> Result<Option<Answer>, Failure> {

@@ -5,6 +5,7 @@ use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{GroupId, OwedId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, InboxItem, Owed, PushTransaction, SetAside};
+use maypole_core::shares::Share;
 use sqlx::{PgConnection, PgPool, Row as _};
 
 use super::expect::{Absent, holds, lock};
@@ -13,7 +14,7 @@ use super::number::{from_column, limit, to_column};
 use super::record::{Table, entry_key, seal};
 
 /// The database's default may be another, and so may that of whoever runs it.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// Tries a batch once: the numbers given out for what is owed, or the first expectation that does not hold.
 pub(super) async fn attempt(pool: &PgPool, batch: &Batch) -> Result<Result<Vec<OwedId>, Expect>, Failure> {
@@ -72,6 +73,12 @@ impl Writing<'_> {
                 });
                 self.receive(items).await
             }
+            Op::Route(seq, to) => {
+                let route = sqlx::query("UPDATE inbox SET share = $2 WHERE seq = $1");
+                let route = route.bind(to_column(seq.get())).bind(i16::from(to.get()));
+                route.execute(&mut *self.connection).await?;
+                Ok(())
+            }
             Op::Leave(seq) => self.remove("DELETE FROM inbox WHERE seq = $1", seq.get()).await,
             Op::Remember(key, answer) => self.remember(key, answer).await,
             Op::Forget(_) => {
@@ -127,8 +134,9 @@ impl Writing<'_> {
     /// Messages enter the inbox. The row that counts them is held until the end: they are seen in the order of their
     /// numbers, whoever writes at the same time.
     async fn receive(&mut self, items: impl Iterator<Item = &InboxItem>) -> Result<(), Failure> {
-        let (mut senders, mut times, mut records) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut shares, mut senders, mut times, mut records) = (vec![], vec![], vec![], vec![]);
         for item in items {
+            shares.push(i16::from(Share::of_user(item.sender()).get()));
             senders.push(item.sender().as_str());
             times.push(to_column(item.received_at.as_millis()));
             records.push(seal(Table::Inbox, b"", item).map_err(Failure::damaged(Table::Inbox, b""))?);
@@ -137,26 +145,29 @@ impl Writing<'_> {
         let counted = "UPDATE store SET next_inbox = next_inbox + $1 RETURNING next_inbox - $1";
         let first: i64 =
             sqlx::query(counted).bind(count).fetch_one(&mut *self.connection).await?.try_get(0)?;
-        let insert = "INSERT INTO inbox (seq, sender, received_at_ms, record) \
-                      SELECT $1 + place - 1, sender, at, record \
-                      FROM unnest($2::text[], $3::bigint[], $4::bytea[]) WITH ORDINALITY AS rows (sender, at, record, place)";
-        let insert = sqlx::query(insert).bind(first).bind(senders).bind(times).bind(records);
+        let insert = "INSERT INTO inbox (seq, share, sender, received_at_ms, record) \
+                      SELECT $1 + place - 1, share, sender, at, record \
+                      FROM unnest($2::smallint[], $3::text[], $4::bigint[], $5::bytea[]) WITH ORDINALITY \
+                      AS rows (share, sender, at, record, place)";
+        let insert = sqlx::query(insert).bind(first).bind(shares).bind(senders).bind(times).bind(records);
         insert.execute(&mut *self.connection).await?;
         Ok(())
     }
 
     async fn owe(&mut self, owed: impl Iterator<Item = &Owed>) -> Result<(), Failure> {
-        let (mut lanes, mut records) = (Vec::new(), Vec::new());
+        let (mut shares, mut lanes, mut records) = (vec![], vec![], vec![]);
         for owed in owed {
+            shares.push(i16::from(Share::of_lane(&owed.lane).get()));
             let lane = owed.lane.as_str();
             let damaged = Failure::damaged(Table::Owed, lane.as_bytes());
             records.push(seal(Table::Owed, lane.as_bytes(), owed).map_err(damaged)?);
             lanes.push(lane);
         }
-        let insert = "INSERT INTO owed (lane, record) \
-                      SELECT lane, record FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS rows (lane, record, place) \
-                      ORDER BY place RETURNING id";
-        let rows = sqlx::query(insert).bind(lanes).bind(records).fetch_all(&mut *self.connection).await?;
+        let insert = "INSERT INTO owed (share, lane, record) SELECT share, lane, record \
+                      FROM unnest($1::smallint[], $2::text[], $3::bytea[]) WITH ORDINALITY \
+                      AS rows (share, lane, record, place) ORDER BY place RETURNING id";
+        let insert = sqlx::query(insert).bind(shares).bind(lanes).bind(records);
+        let rows = insert.fetch_all(&mut *self.connection).await?;
         for row in rows {
             self.owed.push(OwedId::new(from_column(row.try_get(0)?)));
         }

@@ -21,6 +21,8 @@ pub(super) enum PackedOp {
     Single(Kind, Packed),
     Receive(Packed),
     Leave(InboxSeq),
+    /// There is nobody else whom a row could be left to.
+    Nothing,
     Remember(AnswerKey, Timestamp, Packed),
     Forget(AnswerKey),
     Owe(Packed),
@@ -41,6 +43,7 @@ impl PackedOp {
             Op::MoveCursor(cursor) => Self::Single(Kind::Cursor, Packed::of(cursor)?),
             Op::Receive(item) => Self::Receive(Packed::of(item)?),
             Op::Leave(row) => Self::Leave(row),
+            Op::Route(..) => Self::Nothing,
             Op::Remember(key, answer) => Self::Remember(key, answer.expires_at, Packed::of(answer)?),
             Op::Forget(key) => Self::Forget(key),
             Op::Owe(owed) => Self::Owe(Packed::of(owed)?),
@@ -81,7 +84,8 @@ impl PackedOp {
             | Self::NoteTransaction(_, packed)
             | Self::SetAside(packed)
             | Self::Put(_, _, packed) => packed.bulk.take(),
-            Self::Leave(_)
+            Self::Nothing
+            | Self::Leave(_)
             | Self::Forget(_)
             | Self::Settle(_)
             | Self::Unstage(_)
@@ -177,6 +181,7 @@ impl Engine {
                 put(changes, Kind::Inbox, keys::row(Kind::Inbox, number), &packed);
                 self.depths.inbox = self.depths.inbox.saturating_add(1);
             }
+            PackedOp::Nothing => {}
             PackedOp::Leave(row) => {
                 if self.remove(changes, keys::row(Kind::Inbox, row.get()))? {
                     self.depths.inbox = self.depths.inbox.saturating_sub(1);

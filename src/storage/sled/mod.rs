@@ -19,6 +19,7 @@ mod record;
 mod tests;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -227,6 +229,24 @@ impl Backend for Store {
 
     async fn inbox(&self, after: Option<InboxSeq>, limit: usize) -> Result<Vec<InboxRow>, BackendError> {
         self.read(move |engine| engine.inbox(after, limit).map(Ok)).await
+    }
+
+    async fn unanswered(
+        &self,
+        _: Shares,
+        but_for: BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> Result<Vec<InboxRow>, BackendError> {
+        self.read(move |engine| engine.unanswered(&but_for, limit).map(Ok)).await
+    }
+
+    async fn undelivered(
+        &self,
+        _: Shares,
+        but_for: BTreeSet<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, BackendError> {
+        self.read(move |engine| engine.undelivered(&but_for, limit).map(Ok)).await
     }
 
     async fn answer(&self, key: AnswerKey) -> Result<Option<Answer>, BackendError> {

@@ -1,5 +1,6 @@
 //! What the store is asked. The writer answers between two groups of batches, so that nothing is seen that is not durable.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use maypole_core::batch::BackendError;
@@ -34,6 +35,41 @@ impl Engine {
     pub(super) fn owed(&mut self, after: Option<OwedId>, limit: usize) -> Result<Vec<OwedRow>, Failure> {
         let rows = self.page::<Owed>(Kind::Owed, after.map(OwedId::get), limit)?;
         Ok(rows.into_iter().map(|(number, owed)| OwedRow { id: OwedId::new(number), owed }).collect())
+    }
+
+    /// The oldest rows of the inbox but for some.
+    pub(super) fn unanswered(
+        &mut self,
+        but_for: &BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> Result<Vec<InboxRow>, Failure> {
+        let rows = self.waiting(Kind::Inbox, |number| !but_for.contains(&InboxSeq::new(number)), limit)?;
+        Ok(rows.into_iter().map(|(number, item)| InboxRow { seq: InboxSeq::new(number), item }).collect())
+    }
+
+    /// The oldest rows of the outbox but for some.
+    pub(super) fn undelivered(
+        &mut self,
+        but_for: &BTreeSet<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, Failure> {
+        let rows = self.waiting(Kind::Owed, |number| !but_for.contains(&OwedId::new(number)), limit)?;
+        Ok(rows.into_iter().map(|(number, owed)| OwedRow { id: OwedId::new(number), owed }).collect())
+    }
+
+    /// The oldest rows of a queue whose numbers are wanted; of the others not even the record is read.
+    fn waiting<T: Stored>(
+        &mut self,
+        kind: Kind,
+        is_wanted: impl Fn(u64) -> bool,
+        limit: usize,
+    ) -> Result<Vec<(u64, T)>, Failure> {
+        let rows = self.log.range(&keys::row(kind, 0), &keys::row(kind, u64::MAX))?;
+        let wanted = rows.filter(|row| {
+            let number = row.as_ref().ok().and_then(|(key, _)| keys::number(key));
+            number.is_none_or(&is_wanted)
+        });
+        self.collect(kind, wanted, limit)
     }
 
     /// What was set aside, newest first.

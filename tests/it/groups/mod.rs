@@ -16,3 +16,4 @@ mod registrations;
 mod requests;
 mod scene;
 mod told;
+mod twins;

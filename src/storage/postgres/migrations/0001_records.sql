@@ -10,9 +10,23 @@ CREATE TABLE store (
 );
 INSERT INTO store DEFAULT VALUES;
 
+-- The processes that share the store, and until when each counts as alive.
+CREATE TABLE processes (
+    id bytea PRIMARY KEY,
+    until timestamptz NOT NULL
+);
+
+-- Who works on each share of the work. The last one is the right to read the homeserver's stream.
+CREATE TABLE shares (
+    number smallint PRIMARY KEY,
+    holder bytea
+);
+INSERT INTO shares (number) SELECT generate_series(0, 64);
+
 -- Messages that were received and not answered yet: the queue.
 CREATE TABLE inbox (
     seq bigint PRIMARY KEY,
+    share smallint NOT NULL,
     sender text NOT NULL,
     received_at_ms bigint NOT NULL,
     record bytea NOT NULL
@@ -30,6 +44,7 @@ CREATE INDEX answers_by_expiry ON answers (expires_at_ms, key);
 CREATE SEQUENCE owed_id AS bigint MINVALUE 0 START 0;
 CREATE TABLE owed (
     id bigint PRIMARY KEY DEFAULT nextval('owed_id'),
+    share smallint NOT NULL,
     lane text NOT NULL,
     record bytea NOT NULL
 );

@@ -3,6 +3,7 @@
 mod conformance;
 mod damage;
 mod faults;
+mod leases;
 mod opening;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -11,9 +11,10 @@ use proptest::prelude::*;
 use super::Place;
 use super::model::Model;
 use super::samples::{
-    answer, aside, batch, entry, epoch, group, head, key, message, owed, owed_to_many, snapshot, staged,
-    token, transaction, user,
+    answer, aside, batch, client, entry, epoch, group, head, key, key_package, message, owed, owed_to_many,
+    reference, snapshot, staged, token, transaction, user,
 };
+use super::{directory, key_packages};
 
 /// Every law that needs no random cases. Each gets a place of its own.
 pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
@@ -28,6 +29,8 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     of_many_at_once_one_wins(&place()).await;
     of_many_commits_of_one_epoch_one_wins(&place()).await;
     a_log_is_read_in_order_and_in_pages(&place()).await;
+    key_packages::all(&place).await;
+    directory::all(&place).await;
 }
 
 async fn an_empty_store_is_empty(place: &impl Place) {
@@ -48,6 +51,10 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Op::NoteTransaction(transaction(1)),
         Op::SetHead(head(1, 5, 10)),
         Op::Stage(staged(1, 7, 10)),
+        Op::Shelve(key_package("bob", 1, 10, 10)),
+        Op::Shelve(key_package("bob", 2, 10, 10)),
+        Op::TakeOut(reference(2)),
+        Op::Shelve(key_package("bob", 3, 10, 10)),
     ];
     store.apply(batch(vec![Expect::Unbound, Expect::Cursor(None)], setup)).await.unwrap();
     let broken = [
@@ -64,6 +71,11 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Expect::StagedIn(group(1), None),
         Expect::StagedIn(group(1), Some(InboxSeq::new(8))),
         Expect::StagedIn(group(2), Some(InboxSeq::new(7))),
+        Expect::NewKeyPackage(reference(1)),
+        Expect::NewKeyPackage(reference(2)),
+        Expect::InStock(reference(2)),
+        Expect::InStock(reference(4)),
+        Expect::StockAtMost(client("bob"), 1),
     ];
     let before = store.depths().await.unwrap();
     for expect in broken {
@@ -118,6 +130,7 @@ async fn every_size_comes_back_whole(place: &impl Place) {
             Op::Append(group(seed % 4), entry(seed, size)),
             Op::PutSnapshot(group(seed % 4), snapshot(seed, size)),
             Op::Stage(staged(seed % 4, seed, size)),
+            Op::Shelve(key_package("bob", seed, seed, size)),
         ];
         model.apply(batch(Vec::new(), ops.clone())).unwrap();
         store.apply(batch(Vec::new(), ops)).await.unwrap();
@@ -344,6 +357,7 @@ async fn compare(store: &impl Backend, model: &Model) {
             assert_eq!(store.log(&group, from, limit).await.unwrap(), model.log(&group, from, limit));
         }
     }
+    key_packages::compare(store, model).await;
     for (before, limit) in [(0, 100), (5, 100), (u64::MAX, 3), (u64::MAX, 1_000)] {
         let before = Timestamp::from_millis(before);
         assert_eq!(store.expired_answers(before, limit).await.unwrap(), model.expired_answers(before, limit));
@@ -367,6 +381,7 @@ fn expect() -> impl Strategy<Value = Expect> {
         3 => (0_u64..3, 0_u64..4).prop_map(|(number, at)| Expect::GroupAt(group(number), at.checked_sub(1).map(epoch))),
         3 => (0_u64..3, 0_u64..4)
             .prop_map(|(number, row)| Expect::StagedIn(group(number), row.checked_sub(1).map(InboxSeq::new))),
+        4 => key_packages::expect(),
     ]
 }
 
@@ -388,6 +403,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::PutSnapshot(group(number), snapshot(at, size))),
         2 => (0_u64..3, shape()).prop_map(|(number, (row, size))| Op::Stage(staged(number, row, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unstage(group(number))),
+        12 => key_packages::op(size()),
     ]
 }
 

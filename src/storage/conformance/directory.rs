@@ -1,6 +1,7 @@
 //! What the ledger's directory promises, on every back end: real KeyPackages go in, and come out once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use maypole_core::batch::Backend;
@@ -117,7 +118,7 @@ async fn of_a_thousand_claims_a_hundred_get_one_each(place: &impl Place) {
     let maker = Maker::new();
     let (stock, last) = (maker.some(BOB, 100), maker.last_resort(BOB));
     shelve(&ledger, BOB, &stock).await.unwrap();
-    let held = shelve(&ledger, BOB, &[last.clone()]).await.unwrap();
+    let held = shelve(&ledger, BOB, from_ref(&last)).await.unwrap();
     assert_eq!(held, Stock { key_packages: 100, last_resorts: 1, last_resort_used: false });
     let tasks: Vec<_> = (0..1_000_u64)
         .map(|number| {
@@ -251,7 +252,7 @@ async fn a_claim_says_for_each_device_what_it_has(place: &impl Place) {
     }
     let poor = "@poor:b.org/D";
     let last = maker.last_resort(poor);
-    shelve(&ledger, poor, &[last.clone()]).await.unwrap();
+    shelve(&ledger, poor, from_ref(&last)).await.unwrap();
     let mut asks: Vec<Ask> = rich.iter().map(|name| ask(name, true)).collect();
     asks.extend([ask(poor, true), ask("@nobody:b.org/D", true), ask(&rich[0], true)]);
     let other = Demand::of(vec![Suite::P256Aes128]).unwrap();
@@ -281,7 +282,7 @@ async fn a_last_resort_is_handed_out_again_and_again_and_replaced(place: &impl P
     let maker = Maker::new();
     let mut ledger = Ledger::new(place.open().await);
     let (first, second) = (maker.last_resort(BOB), maker.last_resort(BOB));
-    shelve(&ledger, BOB, &[first.clone()]).await.unwrap();
+    shelve(&ledger, BOB, from_ref(&first)).await.unwrap();
     for _ in 0..3 {
         let handed = claim(&ledger, BOB, 7).await;
         assert!(matches!(handed, Handed::OnlyLastResort(_)) && bytes(&handed) == first.bytes);
@@ -290,8 +291,8 @@ async fn a_last_resort_is_handed_out_again_and_again_and_replaced(place: &impl P
         assert!(ledger.stock(&client(BOB), NOW).await.unwrap().last_resort_used);
     }
     // The same again changes nothing; another one begins anew; the one before does not come back, not even to be used once.
-    assert!(shelve(&ledger, BOB, &[first.clone()]).await.unwrap().last_resort_used);
-    let stock = shelve(&ledger, BOB, &[second.clone()]).await.unwrap();
+    assert!(shelve(&ledger, BOB, from_ref(&first)).await.unwrap().last_resort_used);
+    let stock = shelve(&ledger, BOB, from_ref(&second)).await.unwrap();
     assert_eq!(stock, Stock { key_packages: 0, last_resorts: 1, last_resort_used: false });
     for again in [first.clone(), Offered { last_resort: false, ..first }] {
         assert!(shelve(&ledger, BOB, &[again]).await.is_err());
@@ -341,7 +342,7 @@ async fn a_device_that_is_gone_leaves_nothing(place: &impl Place) {
     let count = limits::KEY_PACKAGES_SWEPT_AT_ONCE + 5;
     let (offered, last) = (maker.some(BOB, count), maker.last_resort(BOB));
     shelve(&ledger, BOB, &offered).await.unwrap();
-    shelve(&ledger, BOB, &[last.clone()]).await.unwrap();
+    shelve(&ledger, BOB, from_ref(&last)).await.unwrap();
     shelve(&ledger, phone, &maker.some(phone, 2)).await.unwrap();
     // One of them: only by its own device, and only while it is there.
     let Handed::Success(handed) = claim(&ledger, BOB, 7).await else { panic!("there are many") };
@@ -378,7 +379,7 @@ async fn a_store_that_was_voided_hands_out_last_resorts_alone(place: &impl Place
     let many = maker.some(BOB, limits::KEY_PACKAGES_SWEPT_AT_ONCE);
     let last = maker.last_resort(BOB);
     shelve(&ledger, BOB, &many).await.unwrap();
-    shelve(&ledger, BOB, &[last.clone()]).await.unwrap();
+    shelve(&ledger, BOB, from_ref(&last)).await.unwrap();
     let few = maker.some(phone, 2);
     shelve(&ledger, phone, &few).await.unwrap();
     let mut pages = Vec::new();
@@ -390,7 +391,7 @@ async fn a_store_that_was_voided_hands_out_last_resorts_alone(place: &impl Place
     assert!(matches!(handed, Handed::OnlyLastResort(_)) && bytes(&handed) == last.bytes);
     assert_eq!(claim(&ledger, phone, 7).await, Handed::Exhausted);
     for (name, offered) in [(BOB, &many[3]), (phone, &few[0])] {
-        assert!(shelve(&ledger, name, std::slice::from_ref(offered)).await.is_err(), "it was there before");
+        assert!(shelve(&ledger, name, from_ref(offered)).await.is_err(), "it was there before");
     }
     let new = maker.some(phone, 1);
     shelve(&ledger, phone, &new).await.unwrap();

@@ -238,16 +238,14 @@ impl Engine {
             }
             let (key, _) = row?;
             match self.known_of_row(&key)? {
-                Some((_, Loaded::Whole(known))) if keys::number(&key) == Some(known.until.as_millis()) => {
+                Some(Loaded::Whole(known)) if keys::number(&key) == Some(known.until.as_millis()) => {
                     found.push(known.reference);
+                    continue;
                 }
-                Some((of_it, Loaded::Damaged(_))) => {
-                    stray.extend([(of_it, None), (key.to_vec(), None)]);
-                }
-                _ => {
-                    stray.insert(key.to_vec(), None);
-                }
+                Some(Loaded::Damaged(_)) => stray.extend(keys::known_of_row(&key).map(|key| (key, None))),
+                _ => {}
             }
+            stray.insert(key.to_vec(), None);
         }
         if !stray.is_empty() {
             self.commit(stray)?;
@@ -255,17 +253,16 @@ impl Engine {
         Ok(found)
     }
 
-    fn known_of_row(&self, row: &[u8]) -> Result<Option<(Vec<u8>, Loaded<Known>)>, Failure> {
+    fn known_of_row(&self, row: &[u8]) -> Result<Option<Loaded<Known>>, Failure> {
         let Some(key) = keys::known_of_row(row) else { return Ok(None) };
         let Some(value) = self.log.get(&key)? else { return Ok(None) };
-        let known = self.load(Kind::Known, &key, &value)?;
-        Ok(Some((key, known)))
+        self.load(Kind::Known, &key, &value).map(Some)
     }
 
     /// When a KeyPackage need not be known any more, by what is known of it.
     pub(super) fn until_of_row(&self, row: &[u8]) -> Result<Option<Timestamp>, Failure> {
         Ok(match self.known_of_row(row)? {
-            Some((_, Loaded::Whole(known))) => Some(known.until),
+            Some(Loaded::Whole(known)) => Some(known.until),
             _ => None,
         })
     }

@@ -1,6 +1,7 @@
 //! Uploads that are made by hand, demands, and the limits of claimers: every refusal first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice::from_ref;
 use std::time::Duration;
 
 use maypole_mls::wire::{LAST_RESORT, RequiredCapabilities};
@@ -289,19 +290,19 @@ fn the_oldest_that_serves_of_the_first_suite_that_has_any_is_found() {
     assert_eq!(found(&by(&[third, first]), &stock, &[], now), Pick::Once(a1.clone()));
     assert_eq!(found(&by(&[third, second, first]), &stock, &[], now), Pick::Once(b1.clone()));
     assert_eq!(found(&by(&[third]), &stock, &[], now), Pick::NothingCompatible);
-    assert_eq!(found(&by(&[]), &stock, &[a2.clone()], now), Pick::NothingCompatible);
+    assert_eq!(found(&by(&[]), &stock, from_ref(&a2), now), Pick::NothingCompatible);
     // What is used once goes before a last resort, even of a better suite; and of these the better suite.
     let last = |key_package: &KeyPackage| {
         Pick::LastResort(LastResort { key_package: key_package.clone(), used: false })
     };
-    assert_eq!(found(&by(&[second, first]), &[a1.clone()], &[b1.clone()], now), Pick::Once(a1.clone()));
+    assert_eq!(found(&by(&[second, first]), from_ref(&a1), from_ref(&b1), now), Pick::Once(a1.clone()));
     assert_eq!(found(&by(&[second, first]), &[], &[a1.clone(), b1.clone()], now), last(&b1));
-    assert_eq!(found(&by(&[third, first]), &[b1.clone()], &[a1.clone(), b1.clone()], now), last(&a1));
-    assert_eq!(found(&by(&[first]), &[], &[b1.clone()], now), Pick::NothingCompatible);
+    assert_eq!(found(&by(&[third, first]), from_ref(&b1), &[a1.clone(), b1.clone()], now), last(&a1));
+    assert_eq!(found(&by(&[first]), &[], from_ref(&b1), now), Pick::NothingCompatible);
     assert_eq!(found(&by(&[first]), &[], &[], now), Pick::Exhausted);
     // Neither what has ended nor what has not begun.
     for now in [at(NOW_S - 61), at(NOW_S + 30 * DAY_S + 1)] {
-        assert_eq!(found(&by(&[first, second]), &stock, &[b1.clone()], now), Pick::Exhausted);
+        assert_eq!(found(&by(&[first, second]), &stock, from_ref(&b1), now), Pick::Exhausted);
     }
     let later = KeyPackage { begins: at(NOW_S + 1), ..a1 };
     assert_eq!(found(&by(&[first]), &[later, a2.clone()], &[], now), Pick::Once(a2));

@@ -41,6 +41,8 @@ pub const SENDER_MESSAGES_PER_SECOND: u64 = 10;
 pub const LIMIT_NOTICE_EVERY: Duration = Duration::from_secs(1);
 /// Accounts whose speed is watched at once.
 pub const SENDERS_WATCHED: usize = 20_000;
+/// How often a full table of allowances is looked through for those who have their whole one.
+pub const FULL_TABLE_SWEPT_EVERY: Duration = Duration::from_secs(1);
 
 // What is remembered.
 
@@ -50,7 +52,7 @@ pub const REFUSAL_REMEMBERED: Duration = Duration::from_hours(24);
 pub const ANSWERS_REMEMBERED: u64 = 1_000_000;
 /// Expired answers forgotten in one write.
 pub const ANSWERS_FORGOTTEN_AT_ONCE: usize = 500;
-/// How often expired answers are looked for.
+/// How often expired answers, and KeyPackages that nobody could use any more, are looked for.
 pub const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// Push transactions whose IDs are remembered.
 pub const PUSH_TRANSACTIONS_REMEMBERED: usize = 1_000;
@@ -140,7 +142,7 @@ pub const KEY_PACKAGE_LEEWAY: Duration = Duration::from_hours(1);
 pub const KEY_PACKAGE_KNOWN_AFTER: Duration = Duration::from_hours(7 * 24);
 /// What a dialect may note of a KeyPackage.
 pub const KEY_PACKAGE_NOTES_BYTES: usize = 2 * 1024;
-/// KeyPackages that are looked at together for one to hand out.
+/// KeyPackages that are looked at first for one to hand out.
 pub const SHELF_PAGE: usize = 8;
 /// KeyPackages that leave the stock, or memory, in one write.
 pub const KEY_PACKAGES_SWEPT_AT_ONCE: usize = 40;

@@ -49,6 +49,8 @@ pub struct TooFast {
 pub struct Allowances<K = UserId> {
     pace: Pace,
     buckets: HashMap<K, Bucket>,
+    /// When those who have their whole allowance were last looked for.
+    swept_at: Option<Timestamp>,
 }
 
 impl Default for Allowances {
@@ -61,19 +63,16 @@ impl Default for Allowances {
 impl<K: Clone + Eq + Hash> Allowances<K> {
     /// Allowances that nobody has used.
     pub fn new(pace: Pace) -> Self {
-        Self { pace, buckets: HashMap::new() }
+        Self { pace, buckets: HashMap::new(), swept_at: None }
     }
 
     /// Takes one off somebody's allowance, or says how long to wait for it.
     pub fn take(&mut self, who: &K, now: Timestamp) -> Result<(), TooFast> {
         let pace = self.pace;
         if self.buckets.len() >= pace.watched && !self.buckets.contains_key(who) {
-            self.buckets.retain(|_, bucket| {
-                *bucket = pace.refilled(*bucket, now);
-                bucket.left_ms < pace.full_ms()
-            });
+            self.sweep(now);
             if self.buckets.len() >= pace.watched {
-                return Err(TooFast { retry_after: Duration::from_secs(1), tell: false });
+                return Err(TooFast { retry_after: limits::FULL_TABLE_SWEPT_EVERY, tell: false });
             }
         }
         let full = Bucket { left_ms: pace.full_ms(), as_of: now, told_at: None };
@@ -91,6 +90,22 @@ impl<K: Clone + Eq + Hash> Allowances<K> {
             bucket.told_at = Some(now);
         }
         Err(TooFast { retry_after, tell })
+    }
+
+    /// Makes room; not again and again in a table that stays full, because that means a look at all of it.
+    fn sweep(&mut self, now: Timestamp) {
+        if self
+            .swept_at
+            .is_some_and(|swept_at| swept_at <= now && now < swept_at.plus(limits::FULL_TABLE_SWEPT_EVERY))
+        {
+            return;
+        }
+        self.swept_at = Some(now);
+        let pace = self.pace;
+        self.buckets.retain(|_, bucket| {
+            *bucket = pace.refilled(*bucket, now);
+            bucket.left_ms < pace.full_ms()
+        });
     }
 
     /// Gives one back: what it was taken for did not happen.
@@ -145,6 +160,35 @@ mod tests {
             assert_eq!(allowances.take(&user("mallory"), later), Ok(()));
         }
         assert!(allowances.take(&user("mallory"), later).unwrap_err().tell, "told again after a while");
+    }
+
+    #[test]
+    fn a_full_table_is_not_looked_through_for_everybody_who_is_turned_away() {
+        let pace = Pace { burst: 2, every: Duration::from_millis(100), watched: 1 };
+        let mut allowances = Allowances::new(pace);
+        let at = Timestamp::from_millis;
+        assert_eq!(allowances.take(&1, at(1_000)), Ok(()));
+        assert!(allowances.take(&2, at(1_050)).is_err());
+        // By now the first has its whole allowance, but nobody looks.
+        assert!(allowances.take(&2, at(2_049)).is_err());
+        assert_eq!(allowances.take(&2, at(2_050)), Ok(()));
+        // A clock that jumps back is no reason to wait.
+        assert!(allowances.take(&3, at(2_060)).is_err());
+        allowances.give_back(&2);
+        assert_eq!(allowances.take(&3, at(2_049)), Ok(()));
+    }
+
+    #[test]
+    fn a_slow_pace_loses_nothing_to_those_who_ask_often() {
+        let pace = Pace { burst: 1, every: Duration::from_mins(10), watched: 10 };
+        let mut allowances = Allowances::new(pace);
+        let start = Timestamp::from_millis(0);
+        assert_eq!(allowances.take(&1, start), Ok(()));
+        for second in 1..600 {
+            let wait = allowances.take(&1, start.plus(Duration::from_secs(second))).unwrap_err().retry_after;
+            assert_eq!(wait, Duration::from_secs(600 - second));
+        }
+        assert_eq!(allowances.take(&1, start.plus(Duration::from_mins(10))), Ok(()));
     }
 
     #[test]

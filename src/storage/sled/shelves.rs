@@ -172,12 +172,39 @@ impl Engine {
             return Ok(Vec::new());
         };
         let shelf = keys::shelf(client);
-        let rows = self.log.range(&keys::shelved(&shelf, first), &keys::shelved(&shelf, u64::MAX))?;
-        let found = self.collect::<KeyPackage>(Kind::Shelved, rows, limit)?;
+        let found = self.rows(&keys::shelved(&shelf, first), &keys::shelved(&shelf, u64::MAX), limit)?;
         let shelved = |(key, key_package): (Vec<u8>, KeyPackage)| {
             Some(Shelved { place: ShelfPlace::new(keys::place(&key)?), key_package })
         };
         Ok(found.into_iter().filter_map(shelved).collect())
+    }
+
+    /// KeyPackages in stock, with their keys. One of which something else is known, or nothing, is moved out of the way: it
+    /// can neither be handed out nor taken out.
+    fn rows(
+        &mut self,
+        first: &[u8],
+        last: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, KeyPackage)>, Failure> {
+        loop {
+            let rows = self.log.range(first, last)?;
+            let found = self.collect::<KeyPackage>(Kind::Shelved, rows, limit)?;
+            let mut alone = Vec::new();
+            for (key, key_package) in &found {
+                let known = self.known(&Changes::new(), &key_package.reference)?;
+                let place = keys::place(key).map(Whereabouts::Shelved);
+                if !matches!(known, Some(Loaded::Whole(known)) if Some(known.whereabouts) == place) {
+                    alone.extend(self.log.get(key)?.map(|value| (key.clone(), value)));
+                }
+            }
+            if alone.is_empty() {
+                return Ok(found);
+            }
+            for (key, value) in alone {
+                self.quarantine(&key, &value, Damage::Alone)?;
+            }
+        }
     }
 
     /// A device's last resorts, by suite.
@@ -222,8 +249,7 @@ impl Engine {
     /// Some KeyPackages in stock, of any devices.
     pub(super) fn any_stocked(&mut self, limit: usize) -> Result<Vec<KeyPackageRef>, Failure> {
         let (first, last) = all_of(Kind::Shelved);
-        let rows = self.log.range(&first, &last)?;
-        let found = self.collect::<KeyPackage>(Kind::Shelved, rows, limit)?;
+        let found = self.rows(&first, &last, limit)?;
         Ok(found.into_iter().map(|(_, key_package)| key_package.reference).collect())
     }
 

@@ -159,10 +159,10 @@ impl<B: Backend> Ledger<B> {
     ) -> Result<Pick, LedgerError> {
         let mut search = Search::new(demand, 1_usize.checked_shl(tried).unwrap_or(usize::MAX), now);
         let mut after = None;
-        // There are never more pages than this, but for what arrives meanwhile.
-        let pages = limits::KEY_PACKAGES_IN_STOCK.div_ceil(limits::SHELF_PAGE).saturating_add(1);
-        for _ in 0..if ask.once && tried < limits::CLAIM_TRIES { pages } else { 0 } {
-            let page = self.backend.stocked(&ask.client, after, limits::SHELF_PAGE).await?;
+        // Mostly the first few have what serves; if not, all are looked at.
+        let pages = [limits::SHELF_PAGE, limits::KEY_PACKAGES_IN_STOCK];
+        for size in pages.into_iter().filter(|_| ask.once && tried < limits::CLAIM_TRIES) {
+            let page = self.backend.stocked(&ask.client, after, size).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.place);
             page.into_iter().for_each(|shelved| search.see(shelved.key_package));

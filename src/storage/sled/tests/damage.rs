@@ -260,6 +260,22 @@ async fn in_what_is_known_of_a_key_package_which_comes_back_only_if_it_is_in_sto
 }
 
 #[tokio::test]
+async fn in_a_key_package_of_which_nothing_is_known() {
+    let place = filled().await;
+    place.raw().remove(keys::known(&reference(1))).unwrap();
+    let store = Store::open(&place.path()).unwrap();
+    let in_stock = vec![Expect::InStock(reference(1))];
+    assert!(store.apply(batch(in_stock, vec![])).await.is_err());
+    // Whoever takes all of them out comes to an end.
+    assert_eq!(store.any_stocked(10).await.unwrap(), [reference(0), reference(2)]);
+    let stocked = store.stocked(&client("bob"), None, 2).await.unwrap();
+    assert_eq!(stocked.last().map(|row| row.key_package.clone()), Some(key_package("bob", 2, 50, 100)));
+    assert_eq!(store.quarantined().await.unwrap(), 1);
+    // The row with its time is left over, and goes.
+    assert_eq!(store.outlived_key_packages(Timestamp::END, 10).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
 async fn in_a_key_package_whose_bytes_lie_beside() {
     let place = Somewhere::new();
     let store = Store::open(&place.path()).unwrap();

@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch, Op};
+use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
 use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{DeviceId, Epoch, GroupId, InboxSeq, Lane, OwedId, SyncToken, UserId};
+use maypole_core::ids::{
+    ClientId, DeviceId, Epoch, GroupId, InboxSeq, KeyPackageRef, Lane, OwedId, ShelfPlace, SyncToken, UserId,
+};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
 use maypole_core::records::{
@@ -384,6 +387,39 @@ impl Backend for Panicking {
 
     async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
         self.store.frozen_groups(limit).await
+    }
+
+    async fn stocked(
+        &self,
+        client: &ClientId,
+        after: Option<ShelfPlace>,
+        limit: usize,
+    ) -> Result<Vec<Shelved>, BackendError> {
+        self.store.stocked(client, after, limit).await
+    }
+
+    async fn last_resorts(&self, client: &ClientId) -> Result<Vec<LastResort>, BackendError> {
+        self.store.last_resorts(client).await
+    }
+
+    async fn stock(&self, client: &ClientId, now: Timestamp) -> Result<Stock, BackendError> {
+        self.store.stock(client, now).await
+    }
+
+    async fn standing(&self, reference: &KeyPackageRef) -> Result<Option<Standing>, BackendError> {
+        self.store.standing(reference).await
+    }
+
+    async fn outlived_key_packages(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.store.outlived_key_packages(now, limit).await
+    }
+
+    async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.store.any_stocked(limit).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

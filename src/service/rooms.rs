@@ -301,17 +301,29 @@ async fn watch_store(store: Store, readiness: Readiness, stop: CancellationToken
     }
 }
 
-/// Forgets answers that nobody may ask for any more, page after page until there are none.
+/// Forgets answers that nobody may ask for any more, and KeyPackages that nobody could use.
 async fn forget(ledger: Arc<Ledger<Store>>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(limits::FORGET_EVERY)).await.is_some() {
-        loop {
-            match ledger.forget(clock::now()).await {
-                Ok(limits::ANSWERS_FORGOTTEN_AT_ONCE) if !stop.is_cancelled() => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "expired answers cannot be forgotten; trying again later");
-                    break;
-                }
+        let (answers, key_packages) = (limits::ANSWERS_FORGOTTEN_AT_ONCE, limits::KEY_PACKAGES_SWEPT_AT_ONCE);
+        pages("answers", answers, &stop, || ledger.forget(clock::now())).await;
+        pages("KeyPackages", key_packages, &stop, || ledger.forget_key_packages(clock::now())).await;
+    }
+}
+
+/// Does something page after page, until one is not full.
+async fn pages<F: Future<Output = Result<usize, LedgerError>>>(
+    what: &'static str,
+    full: usize,
+    stop: &CancellationToken,
+    page: impl Fn() -> F,
+) {
+    while !stop.is_cancelled() {
+        match page().await {
+            Ok(count) if count == full => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, what, "what is over cannot be forgotten; trying again later");
+                return;
             }
         }
     }

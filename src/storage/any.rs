@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
+use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
 use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, ProcessId, SyncToken, UserId};
+use maypole_core::ids::{
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
+};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
 use maypole_core::shares::{Held, Shares};
@@ -179,6 +182,39 @@ impl Backend for Store {
 
     async fn retire(&self, process: ProcessId) -> Result<(), BackendError> {
         on!(self, store => store.retire(process).await)
+    }
+
+    async fn stocked(
+        &self,
+        client: &ClientId,
+        after: Option<ShelfPlace>,
+        limit: usize,
+    ) -> Result<Vec<Shelved>, BackendError> {
+        on!(self, store => store.stocked(client, after, limit).await)
+    }
+
+    async fn last_resorts(&self, client: &ClientId) -> Result<Vec<LastResort>, BackendError> {
+        on!(self, store => store.last_resorts(client).await)
+    }
+
+    async fn stock(&self, client: &ClientId, now: Timestamp) -> Result<Stock, BackendError> {
+        on!(self, store => store.stock(client, now).await)
+    }
+
+    async fn standing(&self, reference: &KeyPackageRef) -> Result<Option<Standing>, BackendError> {
+        on!(self, store => store.standing(reference).await)
+    }
+
+    async fn outlived_key_packages(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<KeyPackageRef>, BackendError> {
+        on!(self, store => store.outlived_key_packages(now, limit).await)
+    }
+
+    async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
+        on!(self, store => store.any_stocked(limit).await)
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

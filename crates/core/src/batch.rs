@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use crate::directory::{KeyPackage, LastResort, Shelved, Standing, Stock};
 use crate::group::{Entry, Frozen, Head, Snapshot, Staged};
-use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, ProcessId, SyncToken, UserId};
+use crate::ids::{
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
+};
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
 };
@@ -46,6 +49,12 @@ pub enum Expect {
     StagedIn(GroupId, Option<InboxSeq>),
     /// The group is not frozen.
     NotFrozen(GroupId),
+    /// Nothing is known of the KeyPackage.
+    NewKeyPackage(KeyPackageRef),
+    /// The KeyPackage can be handed out: it is in stock, or a last resort.
+    InStock(KeyPackageRef),
+    /// The device has at most so many KeyPackages in stock, last resorts not counted, and those that have ended counted.
+    StockAtMost(ClientId, usize),
 }
 
 /// What a batch does.
@@ -89,6 +98,15 @@ pub enum Op {
     Freeze(GroupId, Frozen),
     /// The group takes commands again.
     Unfreeze(GroupId),
+    /// A KeyPackage of which nothing is known enters its device's stock, behind all others. A last resort takes the place of
+    /// the one before of its suite, which is [taken out](Op::TakeOut).
+    Shelve(KeyPackage),
+    /// A KeyPackage leaves the stock; its reference stays known.
+    TakeOut(KeyPackageRef),
+    /// A last resort was handed out, and stays.
+    UseLastResort(KeyPackageRef),
+    /// A KeyPackage leaves the stock, if it is there, and nothing is known of it any more.
+    Discard(KeyPackageRef),
 }
 
 /// Why a back end did not apply a batch or answer a question.
@@ -235,6 +253,47 @@ pub trait Backend: Send + Sync + 'static {
         let _ = process;
         async { Ok(()) }
     }
+
+    /// A device's KeyPackages after a place, oldest first, without last resorts.
+    fn stocked(
+        &self,
+        client: &ClientId,
+        after: Option<ShelfPlace>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Shelved>, BackendError>> + Send;
+
+    /// A device's last resorts, by suite.
+    fn last_resorts(
+        &self,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<Vec<LastResort>, BackendError>> + Send;
+
+    /// How much a device has in stock that has not ended at a time.
+    fn stock(
+        &self,
+        client: &ClientId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Stock, BackendError>> + Send;
+
+    /// What is known of a KeyPackage; nothing if it never was here, or if that is forgotten.
+    fn standing(
+        &self,
+        reference: &KeyPackageRef,
+    ) -> impl Future<Output = Result<Option<Standing>, BackendError>> + Send;
+
+    /// KeyPackages, in stock or not, of which nothing need be known from a time on, the earliest first; of the same time, in
+    /// any order.
+    fn outlived_key_packages(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<KeyPackageRef>, BackendError>> + Send;
+
+    /// Some KeyPackages in stock, of any devices, without last resorts.
+    fn any_stocked(
+        &self,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<KeyPackageRef>, BackendError>> + Send;
 
     /// How much waits.
     fn depths(&self) -> impl Future<Output = Result<Depths, BackendError>> + Send;

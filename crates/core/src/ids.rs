@@ -52,6 +52,8 @@ text_ids! {
     RoomId, 255;
     /// Why somebody froze a group, in a sentence for its members.
     FreezeReason, limits::FREEZE_REASON_BYTES;
+    /// Who takes KeyPackages out of the directory: an account, or another service on behalf of its accounts.
+    Claimer, 255;
 }
 
 /// An MLS group, by the bytes that name it.
@@ -75,6 +77,37 @@ impl GroupId {
 impl fmt::Debug for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GroupId({})", self.0.escape_ascii())
+    }
+}
+
+/// A `KeyPackageRef`: the hash by which a KeyPackage is known.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyPackageRef(Vec<u8>);
+
+impl KeyPackageRef {
+    /// Takes the bytes if they are a hash of one of the suites.
+    ///
+    /// ```
+    /// use maypole_core::ids::KeyPackageRef;
+    ///
+    /// assert!(KeyPackageRef::parse([7; 32]).is_some());
+    /// assert!(KeyPackageRef::parse([7; 31]).is_none());
+    /// ```
+    pub fn parse(bytes: impl Into<Vec<u8>>) -> Option<Self> {
+        let bytes = bytes.into();
+        matches!(bytes.len(), 32 | 48 | 64).then_some(Self(bytes))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyPackageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -212,7 +245,7 @@ impl fmt::Debug for ProcessId {
     }
 }
 
-/// Makes newtypes around a number that the store gives out, once each, growing.
+/// Makes newtypes around a number that the store gives out, growing.
 macro_rules! sequence_ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -245,6 +278,8 @@ sequence_ids! {
     InboxSeq;
     /// A row of the outbox. Never given out twice: it is part of the row's transaction IDs.
     OwedId;
+    /// A place in the stock of a device's KeyPackages: those behind it came later. A place that is free may be given out again.
+    ShelfPlace;
 }
 
 /// Where a row of the outbox waits its turn: rows of one lane leave one after the other, lanes side by side.

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod batch;
+pub mod directory;
 pub mod group;
 pub mod ids;
 pub mod ledger;

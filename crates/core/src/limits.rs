@@ -41,6 +41,8 @@ pub const SENDER_MESSAGES_PER_SECOND: u64 = 10;
 pub const LIMIT_NOTICE_EVERY: Duration = Duration::from_secs(1);
 /// Accounts whose speed is watched at once.
 pub const SENDERS_WATCHED: usize = 20_000;
+/// How often a full table of allowances is looked through for those who have their whole one.
+pub const FULL_TABLE_SWEPT_EVERY: Duration = Duration::from_secs(1);
 
 // What is remembered.
 
@@ -50,7 +52,7 @@ pub const REFUSAL_REMEMBERED: Duration = Duration::from_hours(24);
 pub const ANSWERS_REMEMBERED: u64 = 1_000_000;
 /// Expired answers forgotten in one write.
 pub const ANSWERS_FORGOTTEN_AT_ONCE: usize = 500;
-/// How often expired answers are looked for.
+/// How often expired answers, and KeyPackages that nobody could use any more, are looked for.
 pub const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// Push transactions whose IDs are remembered.
 pub const PUSH_TRANSACTIONS_REMEMBERED: usize = 1_000;
@@ -134,6 +136,54 @@ pub const GROUP_MEMBER_BYTES: usize = 1_024;
 pub const GROUP_BASE_BYTES: usize = 4 * 1024;
 /// Memory for groups that nothing happens in.
 pub const GROUPS_CACHE_BYTES: usize = 256 * 1024 * 1024;
+
+// KeyPackages.
+
+/// The largest KeyPackage. One has about 400 bytes; what its client can do may make it longer.
+pub const KEY_PACKAGE_BYTES: usize = 16 * 1024;
+/// KeyPackages in one upload.
+pub const KEY_PACKAGES_AT_ONCE: usize = 100;
+/// KeyPackages that one device may have in stock, besides its last resorts.
+pub const KEY_PACKAGES_IN_STOCK: usize = 200;
+/// The stock below which a device should be asked for more.
+pub const KEY_PACKAGES_LOW: u64 = 20;
+/// The longest lifetime of a KeyPackage, from its first second to its last: what a commit may bring as well.
+pub const KEY_PACKAGE_LIFETIME: Duration = Duration::from_hours(400 * 24);
+/// How far the clock of a KeyPackage's maker may be off.
+pub const KEY_PACKAGE_LEEWAY: Duration = Duration::from_hours(1);
+/// How long after its end a KeyPackage is still known: longer than a clock that goes wrong is believed to be off.
+pub const KEY_PACKAGE_KNOWN_AFTER: Duration = Duration::from_hours(7 * 24);
+/// What a dialect may note of a KeyPackage.
+pub const KEY_PACKAGE_NOTES_BYTES: usize = 2 * 1024;
+/// KeyPackages that are looked at first for one to hand out.
+pub const SHELF_PAGE: usize = 8;
+/// KeyPackages that leave the stock, or memory, in one write.
+pub const KEY_PACKAGES_SWEPT_AT_ONCE: usize = 40;
+/// How often an upload is tried again while others change the same stock.
+pub const UPLOAD_TRIES: usize = 8;
+/// Devices of which one claim may want KeyPackages.
+pub const CLAIM_CLIENTS: usize = 1_000;
+/// Devices whose KeyPackages are handed out in one write.
+pub const CLAIMS_AT_ONCE: usize = 50;
+/// How often a claim may come too late for a KeyPackage of one device, before it gets the last resort. Who loses looks at
+/// twice as many as before, so that a few tries scatter any crowd over a whole stock.
+pub const CLAIM_TRIES: u32 = 16;
+/// Suites that one claim may accept.
+pub const CLAIM_SUITES: usize = 64;
+/// Types that one claim may require.
+pub const CLAIM_TYPES: usize = 256;
+/// KeyPackages that one claimer may take at once.
+pub const CLAIMER_BURST: u64 = 2_000;
+/// How often a claimer may take another one after that.
+pub const CLAIMER_EVERY: Duration = Duration::from_secs(1);
+/// KeyPackages of one device that one claimer may take at once.
+pub const CLAIMER_BURST_OF_TARGET: u64 = 10;
+/// How often a claimer may take another one of the same device after that.
+pub const CLAIMER_EVERY_OF_TARGET: Duration = Duration::from_mins(10);
+/// Claimers whose speed is watched at once.
+pub const CLAIMERS_WATCHED: usize = 20_000;
+/// Claimers and devices whose speed is watched at once.
+pub const CLAIMERS_OF_TARGETS_WATCHED: usize = 200_000;
 
 // What waits.
 

@@ -12,9 +12,10 @@ use proptest::prelude::*;
 use super::Place;
 use super::model::Model;
 use super::samples::{
-    answer, aside, batch, entry, epoch, frozen, group, head, key, message, owed, owed_to_many, snapshot,
-    staged, token, transaction, user,
+    answer, aside, batch, client, entry, epoch, frozen, group, head, key, key_package, message, owed,
+    owed_to_many, reference, snapshot, staged, token, transaction, user,
 };
+use super::{directory, key_packages};
 
 /// Every law that needs no random cases. Each gets a place of its own.
 pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
@@ -33,6 +34,8 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     what_is_in_hand_is_not_given_again(&place()).await;
     a_log_begins_where_what_was_removed_ended(&place()).await;
     groups_are_listed_in_pages_each_once(&place()).await;
+    key_packages::all(&place).await;
+    directory::all(&place).await;
 }
 
 async fn an_empty_store_is_empty(place: &impl Place) {
@@ -54,6 +57,10 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Op::SetHead(head(1, 5, 10)),
         Op::Stage(staged(1, 7, 10)),
         Op::Freeze(group(1), frozen(3, 10)),
+        Op::Shelve(key_package("bob", 1, 10, 10)),
+        Op::Shelve(key_package("bob", 2, 10, 10)),
+        Op::TakeOut(reference(2)),
+        Op::Shelve(key_package("bob", 3, 10, 10)),
     ];
     store.apply(batch(vec![Expect::Unbound, Expect::Cursor(None)], setup)).await.unwrap();
     let broken = [
@@ -71,6 +78,11 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Expect::StagedIn(group(1), Some(InboxSeq::new(8))),
         Expect::StagedIn(group(2), Some(InboxSeq::new(7))),
         Expect::NotFrozen(group(1)),
+        Expect::NewKeyPackage(reference(1)),
+        Expect::NewKeyPackage(reference(2)),
+        Expect::InStock(reference(2)),
+        Expect::InStock(reference(4)),
+        Expect::StockAtMost(client("bob"), 1),
     ];
     let before = store.depths().await.unwrap();
     for expect in broken {
@@ -126,6 +138,7 @@ async fn every_size_comes_back_whole(place: &impl Place) {
             Op::PutSnapshot(group(seed % 4), snapshot(seed, size)),
             Op::Stage(staged(seed % 4, seed, size)),
             Op::Freeze(group(seed % 4), frozen(seed, size)),
+            Op::Shelve(key_package("bob", seed, seed, size)),
         ];
         model.apply(batch(Vec::new(), ops.clone())).unwrap();
         store.apply(batch(Vec::new(), ops)).await.unwrap();
@@ -451,6 +464,7 @@ async fn compare(store: &impl Backend, model: &Model) {
             assert_eq!(store.log(&group, from, limit).await.unwrap(), model.log(&group, from, limit));
         }
     }
+    key_packages::compare(store, model).await;
     for (before, limit) in [(0, 100), (5, 100), (u64::MAX, 3), (u64::MAX, 1_000)] {
         let before = Timestamp::from_millis(before);
         assert_eq!(store.expired_answers(before, limit).await.unwrap(), model.expired_answers(before, limit));
@@ -475,6 +489,7 @@ fn expect() -> impl Strategy<Value = Expect> {
         3 => (0_u64..3, 0_u64..4)
             .prop_map(|(number, row)| Expect::StagedIn(group(number), row.checked_sub(1).map(InboxSeq::new))),
         2 => (0_u64..3).prop_map(|number| Expect::NotFrozen(group(number))),
+        4 => key_packages::expect(),
     ]
 }
 
@@ -499,6 +514,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_u64..3, 0_u64..6).prop_map(|(number, at)| Op::RemoveEntry(group(number), epoch(at))),
         1 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::Freeze(group(number), frozen(at, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unfreeze(group(number))),
+        12 => key_packages::op(size()),
     ]
 }
 

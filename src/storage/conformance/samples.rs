@@ -2,10 +2,11 @@
 
 use maypole_core::auth::{AuthToken, Authenticated};
 use maypole_core::batch::{Batch, Expect, Op};
+use maypole_core::directory::KeyPackage;
 use maypole_core::group::{Command, Entry, Frozen, Head, Request, Snapshot, Staged};
 use maypole_core::ids::{
-    ClientId, DeviceId, Epoch, FreezeReason, GroupId, InboxSeq, Lane, PushTxnId, RoomId, Sha256, SyncToken,
-    UserId,
+    ClientId, DeviceId, Epoch, FreezeReason, GroupId, InboxSeq, KeyPackageRef, Lane, PushTxnId, RoomId,
+    Sha256, SyncToken, UserId,
 };
 use maypole_core::limits;
 use maypole_core::permit::{Effect, Permit};
@@ -14,6 +15,7 @@ use maypole_core::records::{
     SetAsideKind,
 };
 use maypole_core::time::Timestamp;
+use maypole_mls::Suite;
 
 pub(crate) fn user(name: &str) -> UserId {
     UserId::parse(format!("@{name}:a.org")).unwrap()
@@ -104,7 +106,7 @@ pub(crate) fn epoch(number: u64) -> Epoch {
     Epoch::new(number).unwrap()
 }
 
-fn client(name: &str) -> ClientId {
+pub(crate) fn client(name: &str) -> ClientId {
     ClientId { user: user(name), device: DeviceId::parse("PHONE").unwrap() }
 }
 
@@ -155,6 +157,26 @@ pub(crate) fn staged(number: u64, row: u64, length: usize) -> Staged {
     let effects = vec![Effect { about: Some(user("bob")), words: bytes(row, 50) }];
     let permit = Permit { effects, cited: Vec::new() };
     Staged::new(&command, InboxSeq::new(row), Timestamp::from_millis(row), permit, bytes(row, 20))
+}
+
+pub(crate) fn reference(number: u64) -> KeyPackageRef {
+    KeyPackageRef::parse(*Sha256::of(&number.to_be_bytes()).as_bytes()).unwrap()
+}
+
+/// One that ends in so many seconds; each seventh is a last resort.
+pub(crate) fn key_package(name: &str, number: u64, ends: u64, length: usize) -> KeyPackage {
+    let suites = [Suite::P256Aes128, Suite::X25519Aes128];
+    KeyPackage {
+        client: client(name),
+        reference: reference(number),
+        suite: suites[usize::from(number.is_multiple_of(2))],
+        begins: Timestamp::from_millis(0),
+        ends: Timestamp::from_millis(ends * 1_000),
+        last_resort: number % 7 == 6,
+        uploaded_at: Timestamp::from_millis(number),
+        notes: bytes(number, 10),
+        bytes: bytes(number + 1, length),
+    }
 }
 
 pub(crate) fn batch(expect: Vec<Expect>, ops: Vec<Op>) -> Batch {

@@ -4,12 +4,13 @@
 //! database refuses it if somebody else was faster; the batch is then tried again, and finds the other's row.
 
 use maypole_core::batch::Expect;
-use maypole_core::ids::{Epoch, GroupId, Sha256};
+use maypole_core::ids::{Epoch, GroupId, KeyPackageRef, Sha256};
 use maypole_core::records::{AnswerKey, PushTransaction};
 use sqlx::{PgConnection, Row as _};
 
 use super::failure::Failure;
 use super::number::{from_column, to_column};
+use super::shelves;
 
 /// Rows that were expected not to be there, and are not.
 #[derive(Debug, Default)]
@@ -17,6 +18,7 @@ pub(super) struct Absent {
     pub(super) answers: Vec<AnswerKey>,
     pub(super) transactions: Vec<PushTransaction>,
     pub(super) groups: Vec<GroupId>,
+    pub(super) key_packages: Vec<KeyPackageRef>,
     pub(super) staged: Vec<GroupId>,
 }
 
@@ -74,6 +76,13 @@ pub(super) async fn holds(
             let found = sqlx::query("SELECT 1 FROM frozen WHERE group_id = $1").bind(group.as_bytes());
             found.fetch_optional(connection).await?.is_none()
         }
+        Expect::NewKeyPackage(reference) => {
+            let is_new = shelves::is_new(connection, reference).await?;
+            absent.key_packages.extend(is_new.then(|| reference.clone()));
+            is_new
+        }
+        Expect::InStock(reference) => shelves::is_in_stock(connection, reference).await?,
+        Expect::StockAtMost(client, most) => shelves::count(connection, client).await? <= *most,
         Expect::StagedIn(group, seq) => {
             let found = sqlx::query("SELECT inbox_seq FROM staged WHERE group_id = $1 FOR UPDATE");
             match found.bind(group.as_bytes()).fetch_optional(connection).await? {

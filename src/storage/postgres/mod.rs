@@ -11,6 +11,7 @@ mod leases;
 mod number;
 mod read;
 mod record;
+mod shelves;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -20,8 +21,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
+use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
 use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, ProcessId, SyncToken, UserId};
+use maypole_core::ids::{
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
+};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
 use maypole_core::shares::{Held, Shares};
@@ -208,6 +212,39 @@ impl Backend for Store {
 
     async fn retire(&self, process: ProcessId) -> Result<(), BackendError> {
         self.noted(leases::retire(&self.pool, process).await)
+    }
+
+    async fn stocked(
+        &self,
+        client: &ClientId,
+        after: Option<ShelfPlace>,
+        limit: usize,
+    ) -> Result<Vec<Shelved>, BackendError> {
+        self.noted(shelves::stocked(&self.pool, client, after, limit).await)
+    }
+
+    async fn last_resorts(&self, client: &ClientId) -> Result<Vec<LastResort>, BackendError> {
+        self.noted(shelves::last_resorts(&self.pool, client).await)
+    }
+
+    async fn stock(&self, client: &ClientId, now: Timestamp) -> Result<Stock, BackendError> {
+        self.noted(shelves::stock(&self.pool, client, now).await)
+    }
+
+    async fn standing(&self, reference: &KeyPackageRef) -> Result<Option<Standing>, BackendError> {
+        self.noted(shelves::standing(&self.pool, reference).await)
+    }
+
+    async fn outlived_key_packages(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.noted(shelves::outlived(&self.pool, now, limit).await)
+    }
+
+    async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.noted(shelves::any_stocked(&self.pool, limit).await)
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -268,18 +268,23 @@ pub(super) async fn quarantined(pool: &PgPool) -> Result<u64, Failure> {
 
 /// What a row is found by.
 #[derive(Clone, Copy, Debug)]
-enum Key<'k> {
+pub(super) enum Key<'k> {
     Number(i64),
     Bytes(&'k [u8]),
 }
 
 /// Moves a damaged row out of the way.
-async fn quarantine(pool: &PgPool, table: Table, key: Key<'_>) -> Result<(), Failure> {
+pub(super) async fn quarantine(pool: &PgPool, table: Table, key: Key<'_>) -> Result<(), Failure> {
     let remove = match table {
         Table::Inbox => "DELETE FROM inbox WHERE seq = $1 RETURNING record",
         Table::Owed => "DELETE FROM owed WHERE id = $1 RETURNING record",
         Table::SetAside => "DELETE FROM set_aside WHERE number = $1 RETURNING record",
         Table::Answers => "DELETE FROM answers WHERE key = $1 RETURNING record",
+        // It may have been handed out: it stays known.
+        Table::KeyPackages => {
+            "WITH damaged AS (SELECT record FROM key_packages WHERE reference = $1 FOR UPDATE), \
+             gone AS (UPDATE key_packages SET record = NULL WHERE reference = $1) SELECT record FROM damaged"
+        }
         Table::Groups | Table::Log | Table::Snapshots | Table::Staged | Table::Frozen => return Ok(()),
     };
     let mut transaction = pool.begin().await?;

@@ -40,6 +40,7 @@ pub(super) enum Table {
     Snapshots,
     Staged,
     Frozen,
+    KeyPackages,
 }
 
 impl Table {
@@ -55,6 +56,7 @@ impl Table {
             Self::Snapshots => "snapshots",
             Self::Staged => "staged",
             Self::Frozen => "frozen",
+            Self::KeyPackages => "key_packages",
         }
     }
 }

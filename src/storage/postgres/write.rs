@@ -12,6 +12,7 @@ use super::expect::{Absent, holds, lock};
 use super::failure::Failure;
 use super::number::{from_column, limit, to_column};
 use super::record::{Table, entry_key, seal};
+use super::shelves;
 
 /// The database's default may be another, and so may that of whoever runs it.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -111,6 +112,15 @@ impl Writing<'_> {
             Op::PutSnapshot(group, snapshot) => self.put_snapshot(group, snapshot).await,
             Op::Stage(staged) => self.stage(staged).await,
             Op::Unstage(group) => self.remove_of("DELETE FROM staged WHERE group_id = $1", group).await,
+            Op::Shelve(key_package) => {
+                let is_absent = self.absent.key_packages.contains(&key_package.reference);
+                shelves::shelve(self.connection, key_package, is_absent).await?;
+                self.absent.key_packages.retain(|absent| *absent != key_package.reference);
+                Ok(())
+            }
+            Op::TakeOut(reference) => shelves::on(self.connection, shelves::TAKE_OUT, reference).await,
+            Op::UseLastResort(reference) => shelves::on(self.connection, shelves::USE, reference).await,
+            Op::Discard(reference) => shelves::on(self.connection, shelves::DISCARD, reference).await,
             Op::Freeze(group, frozen) => self.freeze(group, frozen).await,
             Op::Unfreeze(group) => self.remove_of("DELETE FROM frozen WHERE group_id = $1", group).await,
         }

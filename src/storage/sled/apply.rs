@@ -3,8 +3,9 @@
 //! Expectations are held against the log as the batches before left it, then the operations become one atomic write.
 
 use maypole_core::batch::{BackendError, Expect, Op};
+use maypole_core::directory::Standing;
 use maypole_core::group::{Head, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, PushTransaction};
 use maypole_core::time::Timestamp;
@@ -14,6 +15,7 @@ use super::forms::FrozenGroup;
 use super::keys::{self, Kind};
 use super::log::Failure;
 use super::record::{BulkFile, Damage, Packed};
+use super::shelves::Arrival;
 
 /// An operation whose record is in its stored form: packed by whoever asks, so that the writer need not.
 #[derive(Debug)]
@@ -34,6 +36,10 @@ pub(super) enum PackedOp {
     Unstage(GroupId),
     Unfreeze(GroupId),
     RemoveEntry(GroupId, Epoch),
+    Shelve(Box<Arrival>, Packed),
+    TakeOut(KeyPackageRef),
+    UseLastResort(KeyPackageRef),
+    Discard(KeyPackageRef),
 }
 
 impl PackedOp {
@@ -71,6 +77,12 @@ impl PackedOp {
                 Self::Put(Kind::Frozen, key, Packed::of(FrozenGroup { group, frozen })?)
             }
             Op::Unfreeze(group) => Self::Unfreeze(group),
+            Op::Shelve(key_package) => {
+                Self::Shelve(Box::new(Arrival::of(&key_package)), Packed::of(key_package)?)
+            }
+            Op::TakeOut(reference) => Self::TakeOut(reference),
+            Op::UseLastResort(reference) => Self::UseLastResort(reference),
+            Op::Discard(reference) => Self::Discard(reference),
         })
     }
 
@@ -83,14 +95,18 @@ impl PackedOp {
             | Self::Owe(packed)
             | Self::NoteTransaction(_, packed)
             | Self::SetAside(packed)
-            | Self::Put(_, _, packed) => packed.bulk.take(),
+            | Self::Put(_, _, packed)
+            | Self::Shelve(_, packed) => packed.bulk.take(),
             Self::Nothing
             | Self::Leave(_)
             | Self::Forget(_)
             | Self::Settle(_)
             | Self::Unstage(_)
             | Self::Unfreeze(_)
-            | Self::RemoveEntry(..) => None,
+            | Self::RemoveEntry(..)
+            | Self::TakeOut(_)
+            | Self::UseLastResort(_)
+            | Self::Discard(_) => None,
         }
     }
 }
@@ -153,6 +169,9 @@ impl Engine {
                 Ok(frozen) => frozen.is_none(),
                 Err(error) => return Ok(Err(error)),
             },
+            Expect::NewKeyPackage(reference) => !self.log.contains(&keys::known(reference))?,
+            Expect::InStock(reference) => self.standing(reference)? == Some(Standing::InStock),
+            Expect::StockAtMost(client, count) => self.shelved_rows(client)? <= *count,
         }))
     }
 
@@ -227,6 +246,10 @@ impl Engine {
             PackedOp::Unfreeze(group) => {
                 self.remove(changes, keys::of_group(Kind::Frozen, &group))?;
             }
+            PackedOp::Shelve(arrival, packed) => self.shelve(changes, *arrival, &packed)?,
+            PackedOp::TakeOut(reference) => self.take_out(changes, &reference)?,
+            PackedOp::UseLastResort(reference) => self.use_last_resort(changes, &reference)?,
+            PackedOp::Discard(reference) => self.discard(changes, &reference)?,
         }
         Ok(())
     }
@@ -273,14 +296,18 @@ impl Engine {
         }
     }
 
+    /// The value of a key, as the batch so far leaves it.
+    pub(super) fn current(&self, changes: &Changes, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        match changes.get(key) {
+            Some(change) => Ok(change.clone()),
+            None => Ok(self.log.get(key)?.map(|value| value.to_vec())),
+        }
+    }
+
     /// Forgets an answer and its expiry row, as the batch so far leaves them.
     fn forget(&mut self, changes: &mut Changes, answer: &AnswerKey) -> Result<(), Failure> {
         let key = keys::answer(answer);
-        let earlier = match changes.get(&key) {
-            Some(change) => change.clone(),
-            None => self.log.get(&key)?.map(|value| value.to_vec()),
-        };
-        let Some(value) = earlier else { return Ok(()) };
+        let Some(value) = self.current(changes, &key)? else { return Ok(()) };
         // Of a damaged answer the expiry row stays; it is removed when its time has come.
         if let Loaded::Whole(earlier) = self.peek::<Answer>(Kind::Answer, &key, &value)? {
             changes.insert(keys::expiry(earlier.expires_at, answer), None);
@@ -296,7 +323,8 @@ pub(super) fn damaged(kind: Kind, key: &[u8], damage: Damage) -> BackendError {
     BackendError::Damaged(format!("{} {}: {damage}", kind.name(), key.escape_ascii()))
 }
 
-fn put(changes: &mut Changes, kind: Kind, key: Vec<u8>, packed: &Packed) {
+/// Writes a record, in this batch.
+pub(super) fn put(changes: &mut Changes, kind: Kind, key: Vec<u8>, packed: &Packed) {
     let value = packed.seal(kind, &key);
     changes.insert(key, Some(value));
 }

@@ -15,6 +15,7 @@ mod keys;
 mod log;
 mod read;
 mod record;
+mod shelves;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -28,8 +29,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
+use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
 use maypole_core::group::{Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::ids::{
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ShelfPlace, SyncToken, UserId,
+};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
 use maypole_core::shares::Shares;
@@ -307,6 +311,43 @@ impl Backend for Store {
 
     async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
         self.read(move |engine| engine.frozen_groups(limit).map(Ok)).await
+    }
+
+    async fn stocked(
+        &self,
+        client: &ClientId,
+        after: Option<ShelfPlace>,
+        limit: usize,
+    ) -> Result<Vec<Shelved>, BackendError> {
+        let client = client.clone();
+        self.read(move |engine| engine.stocked(&client, after, limit).map(Ok)).await
+    }
+
+    async fn last_resorts(&self, client: &ClientId) -> Result<Vec<LastResort>, BackendError> {
+        let client = client.clone();
+        self.read(move |engine| engine.last_resorts(&client).map(Ok)).await
+    }
+
+    async fn stock(&self, client: &ClientId, now: Timestamp) -> Result<Stock, BackendError> {
+        let client = client.clone();
+        self.read(move |engine| engine.stock(&client, now).map(Ok)).await
+    }
+
+    async fn standing(&self, reference: &KeyPackageRef) -> Result<Option<Standing>, BackendError> {
+        let reference = reference.clone();
+        self.read(move |engine| engine.standing(&reference).map(Ok)).await
+    }
+
+    async fn outlived_key_packages(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.read(move |engine| engine.outlived(now, limit).map(Ok)).await
+    }
+
+    async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.read(move |engine| engine.any_stocked(limit).map(Ok)).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -69,7 +69,8 @@ impl Engine {
             let number = row.as_ref().ok().and_then(|(key, _)| keys::number(key));
             number.is_none_or(&is_wanted)
         });
-        self.collect(kind, wanted, limit)
+        let found = self.collect(kind, wanted, limit)?;
+        Ok(found.into_iter().map(|(key, record)| (keys::number(&key).unwrap_or_default(), record)).collect())
     }
 
     /// What was set aside, newest first.
@@ -209,19 +210,21 @@ impl Engine {
     ) -> Result<Vec<(u64, T)>, Failure> {
         let Some(first) = after.map_or(Some(0), |after| after.checked_add(1)) else { return Ok(Vec::new()) };
         let rows = self.log.range(&keys::row(kind, first), &keys::row(kind, u64::MAX))?;
-        self.collect(kind, rows, limit)
+        let found = self.collect(kind, rows, limit)?;
+        Ok(found.into_iter().map(|(key, record)| (keys::number(&key).unwrap_or_default(), record)).collect())
     }
 
-    fn collect<T: Stored>(
+    /// Rows in order, with their keys.
+    pub(super) fn collect<T: Stored>(
         &mut self,
         kind: Kind,
         rows: impl Iterator<Item = ::sled::Result<(::sled::IVec, ::sled::IVec)>>,
         limit: usize,
-    ) -> Result<Vec<(u64, T)>, Failure> {
+    ) -> Result<Vec<(Vec<u8>, T)>, Failure> {
         let mut found = Vec::new();
         if limit > 0 {
-            self.walk(kind, rows, |number, record| {
-                found.push((number, record));
+            self.walk(kind, rows, |key, record| {
+                found.push((key.to_vec(), record));
                 if found.len() >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
         }

@@ -86,10 +86,10 @@ pub enum Need {
     Permit(Question),
 }
 
-/// A signature key that is new to the group.
+/// A signature key that is new to the group, or comes with a KeyPackage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafKey {
-    /// The leaf, in the tree that the command makes.
+    /// The leaf, in the tree that the command makes; or which KeyPackage of an upload it is.
     pub leaf: u32,
     /// Whom it names.
     pub client: ClientId,

@@ -1,5 +1,6 @@
 //! The ledger: every write of the service, each a named transaction, and the only maker of [`Durable`].
 
+mod directory;
 mod groups;
 mod work;
 
@@ -86,6 +87,11 @@ impl<B: Backend> Ledger<B> {
     /// A ledger over a back end.
     pub fn new(backend: B) -> Self {
         Self { backend }
+    }
+
+    /// The back end again.
+    pub fn into_backend(self) -> B {
+        self.backend
     }
 
     /// Whose store this is, if it is anybody's yet.

@@ -26,8 +26,8 @@ pub(crate) use capabilities::{is_default_extension, is_default_proposal};
 pub use commit::{Ciphertexts, Commit, Listed, PathNode, UpdatePath};
 pub use credential::{BASIC, Credential, X509};
 pub use extensions::{
-    APPLICATION_ID, EXTERNAL_PUB, EXTERNAL_SENDERS, Extension, Extensions, ExternalSender, RATCHET_TREE,
-    REQUIRED_CAPABILITIES,
+    APPLICATION_ID, EXTERNAL_PUB, EXTERNAL_SENDERS, Extension, Extensions, ExternalSender, LAST_RESORT,
+    RATCHET_TREE, REQUIRED_CAPABILITIES,
 };
 pub use group_info::{GroupContext, GroupInfo};
 pub use key_package::KeyPackage;

@@ -100,6 +100,22 @@ CREATE TABLE frozen (
     record bytea NOT NULL
 );
 
+-- KeyPackages: those in stock have a record, the others are known so that they do not come back.
+CREATE TABLE key_packages (
+    reference bytea PRIMARY KEY,
+    place bigint GENERATED ALWAYS AS IDENTITY,
+    account text NOT NULL,
+    device text NOT NULL,
+    suite integer NOT NULL,
+    last_resort boolean NOT NULL,
+    used boolean NOT NULL DEFAULT false,
+    ends_ms bigint NOT NULL,
+    known_until_ms bigint NOT NULL,
+    record bytea
+);
+CREATE INDEX key_packages_in_stock ON key_packages (account, device, place) WHERE record IS NOT NULL;
+CREATE INDEX key_packages_by_end ON key_packages (known_until_ms);
+
 -- Damaged records that were moved out of the way, for the operator.
 CREATE TABLE quarantined (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,12 +1,14 @@
 //! A bit flips in each kind of record: it is found, and the rest is served.
 
 use maypole_core::batch::{Backend as _, BackendError, Op};
+use maypole_core::directory::Standing;
 use maypole_core::ids::{InboxSeq, OwedId};
 
 use super::Server;
 use crate::storage::conformance::Place as _;
 use crate::storage::conformance::samples::{
-    answer, aside, batch, entry, epoch, frozen, group, head, key, message, owed, snapshot, staged,
+    answer, aside, batch, client, entry, epoch, frozen, group, head, key, key_package, message, owed,
+    reference, snapshot, staged,
 };
 
 /// Turns a bit in the middle of a record.
@@ -25,6 +27,7 @@ async fn a_damaged_row_of_a_queue_is_moved_out_of_the_way() {
             Op::Owe(owed(seed, 50)),
             Op::SetAside(aside(seed, 50)),
             Op::Remember(key(seed), answer),
+            Op::Shelve(key_package("bob", seed, 100, 50)),
         ]
     });
     store.apply(batch(Vec::new(), ops.collect())).await.unwrap();
@@ -32,6 +35,7 @@ async fn a_damaged_row_of_a_queue_is_moved_out_of_the_way() {
         format!("UPDATE inbox {FLIP} WHERE seq = 1"),
         format!("UPDATE owed {FLIP} WHERE id = 1"),
         format!("UPDATE set_aside {FLIP} WHERE number = (SELECT min(number) + 1 FROM set_aside)"),
+        format!("UPDATE key_packages {FLIP} WHERE reference = '\\x{:?}'", reference(1)),
         format!("UPDATE answers {FLIP} WHERE key = '\\x{:?}'", key(1).0),
     ] {
         assert_eq!(place.run(&update).await, 1, "{update}");
@@ -45,7 +49,13 @@ async fn a_damaged_row_of_a_queue_is_moved_out_of_the_way() {
     assert!(matches!(store.answer(key(1)).await, Err(BackendError::Damaged(_))));
     assert_eq!(store.answer(key(1)).await.unwrap(), None);
     assert_eq!(store.answer(key(2)).await.unwrap(), Some(answer(2, 50, 100)));
-    assert_eq!(store.quarantined().await.unwrap(), 4);
+    // A KeyPackage may have been handed out: it does not come back.
+    assert_eq!(store.standing(&reference(1)).await.unwrap(), Some(Standing::InStock));
+    let stocked = store.stocked(&client("bob"), None, 9).await.unwrap();
+    let found: Vec<_> = stocked.into_iter().map(|shelved| shelved.key_package.reference).collect();
+    assert_eq!(found, [reference(0), reference(2)]);
+    assert_eq!(store.standing(&reference(1)).await.unwrap(), Some(Standing::Gone));
+    assert_eq!(store.quarantined().await.unwrap(), 5);
     let depths = store.depths().await.unwrap();
     assert_eq!((depths.inbox, depths.owed, depths.set_aside, depths.answers), (2, 2, 2, 2));
     place.close(store).await;

@@ -10,6 +10,7 @@ pub mod config;
 pub mod dialects;
 pub mod entropy;
 pub mod groups;
+pub mod hold;
 pub mod homeserver;
 pub mod http;
 pub mod intake;

@@ -3,14 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use maypole_core::ids::RoomId;
+use maypole_core::ids::{FreezeReason, RoomId};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::request::Command;
-use super::{AdminLimits, Explanation};
+use super::{AdminLimits, Explanation, FrozenRoom, FrozenRooms, Lifted, LogPage, LogRange};
 
 /// A question that the running service did not answer as hoped.
 #[derive(Debug, thiserror::Error)]
@@ -46,29 +47,67 @@ pub enum AskError {
 /// An answer as it is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
-    Ok(Box<Explanation>),
+enum Answer<T> {
+    Ok(T),
     Error(String),
 }
 
 /// Asks the service that listens on this socket what it knows about a room's group.
 pub async fn explain(path: &Path, room: &RoomId, limits: AdminLimits) -> Result<Explanation, AskError> {
-    let command = Command::Explain(room.clone());
-    let line = match timeout(limits.patience, ask(path, &command, limits.answer_bytes)).await {
+    ask(path, &Command::Explain(room.clone()), limits).await
+}
+
+/// Tells the service that a room's group takes no commands.
+pub async fn freeze(
+    path: &Path,
+    room: &RoomId,
+    reason: FreezeReason,
+    limits: AdminLimits,
+) -> Result<FrozenRoom, AskError> {
+    ask(path, &Command::Freeze(room.clone(), reason), limits).await
+}
+
+/// Tells the service that a room's group takes commands again.
+pub async fn unfreeze(path: &Path, room: &RoomId, limits: AdminLimits) -> Result<Lifted, AskError> {
+    ask(path, &Command::Unfreeze(room.clone()), limits).await
+}
+
+/// Asks the service for epochs of the log of a room's group.
+pub async fn log(
+    path: &Path,
+    room: &RoomId,
+    range: LogRange,
+    limits: AdminLimits,
+) -> Result<LogPage, AskError> {
+    ask(path, &Command::Log(room.clone(), range), limits).await
+}
+
+/// Asks the service which groups take no commands.
+pub async fn frozen(path: &Path, limits: AdminLimits) -> Result<FrozenRooms, AskError> {
+    ask(path, &Command::Frozen, limits).await
+}
+
+/// Asks one thing.
+async fn ask<T: DeserializeOwned>(
+    path: &Path,
+    command: &Command,
+    limits: AdminLimits,
+) -> Result<T, AskError> {
+    let line = match timeout(limits.patience, exchange(path, command, limits.answer_bytes)).await {
         Err(_) => return Err(AskError::Silent(path.to_owned())),
         Ok(Err(error)) => return Err(failed(path, error)),
         Ok(Ok(line)) if line.is_empty() => return Err(AskError::Silent(path.to_owned())),
         Ok(Ok(line)) => line,
     };
     match serde_json::from_slice(&line) {
-        Ok(Answer::Ok(explanation)) => Ok(*explanation),
+        Ok(Answer::Ok(told)) => Ok(told),
         Ok(Answer::Error(why)) => Err(AskError::Refused(why)),
         Err(_) => Err(AskError::Garbage(path.to_owned())),
     }
 }
 
 /// Writes the request, and reads a line, up to one byte more than an answer may have.
-async fn ask(path: &Path, command: &Command, limit: usize) -> io::Result<Vec<u8>> {
+async fn exchange(path: &Path, command: &Command, limit: usize) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(path).await?;
     stream.write_all(format!("{}\n", command.write()).as_bytes()).await?;
     let mut answer = Vec::new();

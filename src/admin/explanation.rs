@@ -4,6 +4,8 @@ use maypole_core::ids::{Epoch, RoomId};
 use maypole_core::limits;
 use serde::{Deserialize, Serialize};
 
+use super::Freeze;
+
 /// What the service knows about the group of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
@@ -31,6 +33,8 @@ pub struct Explanation {
     pub receipt: String,
     /// A commit whose effects on the room are being carried out.
     pub staged: Option<Staged>,
+    /// That the group takes no commands, if it takes none.
+    pub frozen: Option<Freeze>,
     /// Messages that wait for their turn in the group's lane.
     pub waiting: u64,
     /// Epochs in the log.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use maypole_core::ids::RoomId;
 use maypole_core::limits;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::place::{self, Place};
 use super::request::Command;
-use super::{AdminError, AdminLimits, Explain, Explanation};
+use super::{AdminError, AdminLimits, Explanation, FrozenRoom, FrozenRooms, Lifted, LogPage, Operate};
 
 /// The socket, before anybody is answered. It is removed when this value ends.
 #[derive(Debug)]
@@ -27,8 +28,19 @@ pub struct Listener {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
-    Ok(Box<Explanation>),
+    Ok(Told),
     Error(String),
+}
+
+/// What is told, by what was asked.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told {
+    Explanation(Box<Explanation>),
+    Frozen(FrozenRoom),
+    Lifted(Lifted),
+    AllFrozen(FrozenRooms),
+    Log(LogPage),
 }
 
 impl Listener {
@@ -40,7 +52,7 @@ impl Listener {
     }
 
     /// Answers until `stop`. Then nothing more is read, and what was asked may still be answered.
-    pub async fn serve<E: Explain>(self, explain: E, limits: AdminLimits, stop: CancellationToken) {
+    pub async fn serve<O: Operate>(self, operator: O, limits: AdminLimits, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(limits.connections));
         let conversations = TaskTracker::new();
         loop {
@@ -52,9 +64,9 @@ impl Listener {
             match stop.run_until_cancelled(next).await {
                 None => break,
                 Some(Ok((place, stream))) => {
-                    let (explain, stop) = (explain.clone(), stop.clone());
+                    let (operator, stop) = (operator.clone(), stop.clone());
                     conversations.spawn(async move {
-                        converse(stream, &explain, &limits, &stop).await;
+                        converse(stream, &operator, &limits, &stop).await;
                         drop(place);
                     });
                 }
@@ -71,9 +83,9 @@ impl Listener {
 }
 
 /// One request, one answer.
-async fn converse<E: Explain>(
+async fn converse<O: Operate>(
     mut stream: UnixStream,
-    explain: &E,
+    operator: &O,
     limits: &AdminLimits,
     stop: &CancellationToken,
 ) {
@@ -81,7 +93,7 @@ async fn converse<E: Explain>(
     let request = timeout(limits.stall, read_line(reader, limits.request_bytes));
     let answer = match stop.run_until_cancelled(request).await {
         None => return,
-        Some(Ok(Ok(Some(line)))) => answer(&line, explain, limits).await,
+        Some(Ok(Ok(Some(line)))) => answer(&line, operator, limits).await,
         Some(Ok(Ok(None))) => return,
         Some(Ok(Err(why))) => Answer::Error(why),
         Some(Err(_)) => Answer::Error("the request did not arrive in time".to_owned()),
@@ -110,20 +122,34 @@ async fn read_line(reader: impl AsyncRead + Unpin, limit: usize) -> Result<Optio
 }
 
 /// What there is to say to a request.
-async fn answer<E: Explain>(line: &[u8], explain: &E, limits: &AdminLimits) -> Answer {
-    let Command::Explain(room) = match Command::read(line) {
+async fn answer<O: Operate>(line: &[u8], operator: &O, limits: &AdminLimits) -> Answer {
+    let command = match Command::read(line) {
         Ok(command) => command,
         Err(why) => return Answer::Error(why),
     };
-    match timeout(limits.thought, explain.explain(&room)).await {
-        Ok(Ok(Some(explanation))) => Answer::Ok(Box::new(explanation.bounded())),
+    match timeout(limits.thought, obey(&command, operator)).await {
+        Ok(Ok(Some(told))) => Answer::Ok(told),
         Ok(Ok(None)) => Answer::Error(format!(
-            "this service keeps no group for {room}: see that the ID is right, that the room names this service, and \
-             that its creator has registered a group"
+            "this service keeps no group for {}: see that the ID is right, that the room names this service, and that \
+             its creator has registered a group",
+            command.room().map_or("that room", RoomId::as_str)
         )),
         Ok(Err(why)) => Answer::Error(why),
         Err(_) => Answer::Error("the service did not find the answer in time; ask again".to_owned()),
     }
+}
+
+/// Does what is asked. Nothing, where there is no such group.
+async fn obey<O: Operate>(command: &Command, operator: &O) -> Result<Option<Told>, String> {
+    Ok(match command {
+        Command::Explain(room) => {
+            operator.explain(room).await?.map(|told| Told::Explanation(Box::new(told.bounded())))
+        }
+        Command::Freeze(room, reason) => operator.freeze(room, reason.clone()).await?.map(Told::Frozen),
+        Command::Unfreeze(room) => operator.unfreeze(room).await?.map(Told::Lifted),
+        Command::Log(room, range) => operator.log(room, *range).await?.map(Told::Log),
+        Command::Frozen => Some(Told::AllFrozen(operator.frozen().await?)),
+    })
 }
 
 /// The answer's line.

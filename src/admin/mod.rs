@@ -1,6 +1,7 @@
 //! The operator's Unix socket: commands to a running service, which alone may open its store.
 //!
-//! One connection asks one thing: a line of JSON, `{"command": "explain", "room": "!…"}`, answered by a line of JSON,
+//! One connection asks one thing: a line of JSON, `{"command": "explain", "room": "!…"}` (`request.rs` has all of them),
+//! answered by a line of JSON,
 //! `{"ok": …}` or `{"error": "…"}`, where the error is a sentence. Whoever may open the socket may ask, and that is the
 //! service's own user: the socket is its alone before anybody can connect, in a folder to which others cannot write.
 //! Nothing is unbounded: neither lines, nor connections, nor waiting.
@@ -9,7 +10,9 @@ mod bounds;
 mod client;
 mod error;
 mod explanation;
+mod freeze;
 mod listener;
+mod log;
 mod place;
 mod request;
 #[cfg(test)]
@@ -17,16 +20,39 @@ pub(crate) mod tests;
 mod words;
 
 pub use bounds::AdminLimits;
-pub use client::{AskError, explain};
+pub use client::{AskError, explain, freeze, frozen, log, unfreeze};
 pub use error::AdminError;
 pub use explanation::{Explanation, LastCommit, Member, Staged};
+pub use freeze::{Freeze, FrozenRoom, FrozenRooms, Lifted};
 pub use listener::Listener;
-pub use words::in_words;
+pub use log::{LogPage, LogRange, LoggedEpoch};
+pub use words::{age, in_words, plain};
 
-use maypole_core::ids::RoomId;
+use maypole_core::ids::{FreezeReason, RoomId};
 
-/// Whoever can say what is known about a room's group.
-pub trait Explain: Clone + Send + Sync + 'static {
-    /// What is known about the group of this room, or nothing if there is none. The error is a sentence for the operator.
+/// Whoever does what the operator asks of the running service. Nothing, where there is no group of that room; an error is a
+/// sentence for the operator.
+pub trait Operate: Clone + Send + Sync + 'static {
+    /// What is known about the group of a room.
     fn explain(&self, room: &RoomId) -> impl Future<Output = Result<Option<Explanation>, String>> + Send;
+
+    /// Freezes the group of a room.
+    fn freeze(
+        &self,
+        room: &RoomId,
+        reason: FreezeReason,
+    ) -> impl Future<Output = Result<Option<FrozenRoom>, String>> + Send;
+
+    /// Lets the group of a room take commands again.
+    fn unfreeze(&self, room: &RoomId) -> impl Future<Output = Result<Option<Lifted>, String>> + Send;
+
+    /// Epochs of the log of a room's group.
+    fn log(
+        &self,
+        room: &RoomId,
+        range: LogRange,
+    ) -> impl Future<Output = Result<Option<LogPage>, String>> + Send;
+
+    /// The groups that are frozen.
+    fn frozen(&self) -> impl Future<Output = Result<FrozenRooms, String>> + Send;
 }

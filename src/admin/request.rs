@@ -1,16 +1,27 @@
 //! What may be asked: a line of JSON in, a command out.
 
-use maypole_core::ids::RoomId;
+use maypole_core::ids::{Epoch, FreezeReason, RoomId};
+use maypole_core::limits;
 use serde_json::{Map, Value, json};
 
+use super::LogRange;
+
 /// The commands that there are.
-const COMMANDS: &str = "`explain`";
+const COMMANDS: &str = "`explain`, `freeze`, `unfreeze`, `frozen`, `log`";
 
 /// What the operator asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     /// What is known about the group of a room.
     Explain(RoomId),
+    /// That the group of a room takes no commands.
+    Freeze(RoomId, FreezeReason),
+    /// That it takes them again.
+    Unfreeze(RoomId),
+    /// Which groups take none.
+    Frozen,
+    /// What the log of a room's group has of these epochs.
+    Log(RoomId, LogRange),
 }
 
 impl Command {
@@ -21,25 +32,99 @@ impl Command {
                 .to_owned()
         })?;
         match request.get("command").and_then(Value::as_str) {
-            Some("explain") => Self::explain(&request),
+            Some("explain") => Asked::of("explain", &request, &["room"])?.room().map(Self::Explain),
+            Some("freeze") => {
+                let asked = Asked::of("freeze", &request, &["room", "reason"])?;
+                Ok(Self::Freeze(asked.room()?, asked.reason()?))
+            }
+            Some("unfreeze") => Asked::of("unfreeze", &request, &["room"])?.room().map(Self::Unfreeze),
+            Some("frozen") => Asked::of("frozen", &request, &[]).map(|_| Self::Frozen),
+            Some("log") => {
+                let asked = Asked::of("log", &request, &["room", "from", "to"])?;
+                Ok(Self::Log(asked.room()?, asked.range()?))
+            }
             Some(_) => Err(format!("there is no such command; there are: {COMMANDS}")),
             None => Err(format!("the request has no `command`; there are: {COMMANDS}")),
         }
     }
 
-    fn explain(request: &Map<String, Value>) -> Result<Self, String> {
-        if let Some(odd) = request.keys().find(|key| !matches!(key.as_str(), "command" | "room")) {
-            return Err(format!("`explain` takes a `room` and no {odd:?}"));
-        }
-        let room = request.get("room").and_then(Value::as_str);
-        let room = room.filter(|room| ruma::RoomId::parse(*room).is_ok()).and_then(RoomId::parse);
-        Ok(Self::Explain(room.ok_or("`explain` takes a `room`: a room ID such as !abc:a.org")?))
-    }
-
     /// The request, without the line's end.
     pub(super) fn write(&self) -> String {
         match self {
-            Self::Explain(room) => json!({"command": "explain", "room": room.as_str()}).to_string(),
+            Self::Explain(room) => json!({"command": "explain", "room": room}),
+            Self::Freeze(room, reason) => json!({"command": "freeze", "room": room, "reason": reason}),
+            Self::Unfreeze(room) => json!({"command": "unfreeze", "room": room}),
+            Self::Frozen => json!({"command": "frozen"}),
+            Self::Log(room, LogRange { from, to: None }) => {
+                json!({"command": "log", "room": room, "from": from})
+            }
+            Self::Log(room, LogRange { from, to }) => {
+                json!({"command": "log", "room": room, "from": from, "to": to})
+            }
         }
+        .to_string()
+    }
+
+    /// The room that it is about, if it is about one.
+    pub(super) fn room(&self) -> Option<&RoomId> {
+        match self {
+            Self::Explain(room) | Self::Freeze(room, _) | Self::Unfreeze(room) | Self::Log(room, _) => {
+                Some(room)
+            }
+            Self::Frozen => None,
+        }
+    }
+}
+
+/// A request whose command is known.
+struct Asked<'a> {
+    command: &'static str,
+    request: &'a Map<String, Value>,
+}
+
+impl<'a> Asked<'a> {
+    /// A request that has no other fields than these.
+    fn of(
+        command: &'static str,
+        request: &'a Map<String, Value>,
+        fields: &'static [&'static str],
+    ) -> Result<Self, String> {
+        let known = |key: &&String| key.as_str() == "command" || fields.contains(&key.as_str());
+        if let Some(odd) = request.keys().find(|key| !known(key)) {
+            let takes: Vec<String> = fields.iter().map(|field| format!("a `{field}`")).collect();
+            let takes = if takes.is_empty() { "nothing else".to_owned() } else { takes.join(", ") };
+            return Err(format!("`{command}` takes {takes} and no {odd:?}"));
+        }
+        Ok(Self { command, request })
+    }
+
+    fn text(&self, field: &str) -> Option<&'a str> {
+        self.request.get(field).and_then(Value::as_str)
+    }
+
+    fn room(&self) -> Result<RoomId, String> {
+        let room = self.text("room").filter(|room| ruma::RoomId::parse(*room).is_ok());
+        let wrong = || format!("`{}` takes a `room`: a room ID such as !abc:a.org", self.command);
+        room.and_then(RoomId::parse).ok_or_else(wrong)
+    }
+
+    /// From the first epoch on if `from` is not there, to the newest if `to` is not.
+    fn range(&self) -> Result<LogRange, String> {
+        let wrong = |field| format!("`{}` takes `{field}`: the number of an epoch", self.command);
+        let epoch = |field: &'static str| match self.request.get(field) {
+            None => Ok(None),
+            Some(value) => value.as_u64().and_then(Epoch::new).map(Some).ok_or_else(|| wrong(field)),
+        };
+        Ok(LogRange { from: epoch("from")?.unwrap_or(Epoch::ZERO), to: epoch("to")? })
+    }
+
+    fn reason(&self) -> Result<FreezeReason, String> {
+        let wrong = || {
+            let (command, most) = (self.command, limits::FREEZE_REASON_BYTES);
+            format!(
+                "`{command}` takes a `reason`: a sentence for the group's members, of at most {most} bytes"
+            )
+        };
+        self.text("reason").and_then(FreezeReason::parse).ok_or_else(wrong)
     }
 }

@@ -8,7 +8,7 @@ use super::{Explanation, Staged};
 
 /// An explanation in words, as it is at a time.
 pub fn in_words(explanation: &Explanation, now: Timestamp) -> String {
-    let Explanation { members, members_total, last_commit, staged, .. } = explanation;
+    let Explanation { members, members_total, last_commit, staged, frozen, .. } = explanation;
     let ago = |ms: u64| age(Duration::from_millis(now.as_millis().saturating_sub(ms)));
     let last_commit = last_commit.as_ref().map_or_else(
         || "none yet: the group is as it was registered".to_owned(),
@@ -21,6 +21,10 @@ pub fn in_words(explanation: &Explanation, now: Timestamp) -> String {
             format!("a commit, for {}: {}", ago(*since_ms), effects.join("; "))
         },
     );
+    let frozen = frozen.as_ref().map_or_else(
+        || "no".to_owned(),
+        |frozen| format!("for {}: {}", ago(frozen.since_ms), plain(&frozen.reason)),
+    );
     let lines = [
         ("group", plain(&explanation.group_id)),
         ("generation", format!("{}, term {}", explanation.generation, explanation.term)),
@@ -30,6 +34,7 @@ pub fn in_words(explanation: &Explanation, now: Timestamp) -> String {
         ("last commit", last_commit),
         ("receipt", plain(&explanation.receipt)),
         ("staged", staged),
+        ("frozen", frozen),
         ("waiting", format!("{} messages", explanation.waiting)),
         ("members", members_total.to_string()),
     ];
@@ -48,12 +53,12 @@ pub fn in_words(explanation: &Explanation, now: Timestamp) -> String {
 }
 
 /// A text on one line, without what a terminal would obey: parts of it were chosen by users.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A duration in its two largest units.
-fn age(duration: Duration) -> String {
+pub fn age(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     if days > 0 {
@@ -69,6 +74,7 @@ fn age(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Freeze;
     use super::super::tests::explanation;
     use super::*;
 
@@ -76,6 +82,7 @@ mod tests {
     fn nothing_that_users_chose_commands_the_terminal() {
         let mut odd = explanation();
         odd.members[0].identity = "@alice:a.org/\u{1b}[2J\r\n".to_owned();
+        odd.frozen = Some(Freeze { since_ms: 0, reason: "\u{1b}]0;x\u{7}".to_owned() });
         odd.staged = Some(Staged { since_ms: 0, effects: vec!["reason \u{9b}31m\u{7}".to_owned()] });
         let words = in_words(&odd, Timestamp::from_millis(1));
         assert!(!words.chars().any(|c| c.is_control() && c != '\n'), "{words:?}");
@@ -97,17 +104,19 @@ mod tests {
             "  epoch        3, 4 in the log\n",
             "  last commit  made epoch 3, by @alice:a.org/PHONE, 1 min 1 s ago\n",
             "  staged       a commit, for 1 min 0 s: invite @carol:b.org\n",
+            "  frozen       for 30 s: moving to another server\n",
             "  waiting      5 messages\n",
             "  members      40\n    leaf 0      @alice:a.org/PHONE\n    leaf 2      @bob:b.org/LAPTOP\n    and 38 more\n",
         ] {
             assert!(words.contains(line), "{line} is not in {words}");
         }
-        (told.last_commit, told.staged) = (None, None);
+        (told.last_commit, told.staged, told.frozen) = (None, None, None);
         let words = in_words(&told, Timestamp::from_millis(0));
         assert!(
             words.contains("as it was registered") && words.contains("staged       nothing\n"),
             "{words}"
         );
+        assert!(words.contains("frozen       no\n"), "{words}");
     }
 
     #[test]

@@ -19,12 +19,25 @@ pub enum Exit {
     Store,
     /// The keys cannot be used.
     Keys,
+    /// The receipts of a log are not one chain.
+    Broken,
+    /// There are two receipts of one epoch.
+    Forked,
 }
 
 impl Exit {
     /// Every way to end.
-    pub const ALL: [Self; 7] =
-        [Self::Ok, Self::Failed, Self::Usage, Self::Configuration, Self::Homeserver, Self::Store, Self::Keys];
+    pub const ALL: [Self; 9] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::Configuration,
+        Self::Homeserver,
+        Self::Store,
+        Self::Keys,
+        Self::Broken,
+        Self::Forked,
+    ];
 
     /// The exit code.
     pub const fn code(self) -> u8 {
@@ -36,6 +49,8 @@ impl Exit {
             Self::Homeserver => 4,
             Self::Store => 5,
             Self::Keys => 6,
+            Self::Broken => 7,
+            Self::Forked => 8,
         }
     }
 
@@ -51,6 +66,8 @@ impl Exit {
                 "the store cannot be used: in use by another process, damaged, or of a newer version"
             }
             Self::Keys => "the keys are missing, damaged or refused, or so is their backup",
+            Self::Broken => "the receipts of a log are not one whole chain",
+            Self::Forked => "two receipts of one epoch differ: the service told two stories",
         }
     }
 

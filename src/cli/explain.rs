@@ -3,10 +3,10 @@
 use clap::Args;
 use maypole_core::ids::RoomId;
 
+use super::asking::{Asking, room};
 use super::{ConfigFile, Exit, Failure, Surroundings};
-use crate::admin::{self, AdminLimits, AskError};
+use crate::admin::{self, AdminLimits};
 use crate::clock;
-use crate::config::Settings;
 
 /// Arguments of `maypole explain`.
 #[derive(Debug, Args)]
@@ -21,17 +21,10 @@ pub(super) struct Explain {
     json: bool,
 }
 
-fn room(text: &str) -> Result<RoomId, &'static str> {
-    let sound = ruma::RoomId::parse(text).is_ok();
-    RoomId::parse(text).filter(|_| sound).ok_or("a room ID looks like !abc:a.org, or !abc in newer rooms")
-}
-
 impl Explain {
     pub(super) fn run(self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
-        let settings = Settings::load(self.config.path(), std::mem::take(&mut surroundings.env).into_iter())?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let asked = admin::explain(&settings.admin.socket, &self.room, AdminLimits::default());
-        let explanation = runtime.block_on(asked)?;
+        let asking = Asking::prepare(&self.config, surroundings)?;
+        let explanation = asking.ask(admin::explain(asking.socket(), &self.room, AdminLimits::default()))?;
         if self.json {
             let json = serde_json::to_string_pretty(&explanation)
                 .map_err(|error| Failure::new(Exit::Failed, error))?;
@@ -40,11 +33,5 @@ impl Explain {
             write!(surroundings.out, "{}", admin::in_words(&explanation, clock::now()))?;
         }
         Ok(Exit::Ok)
-    }
-}
-
-impl From<AskError> for Failure {
-    fn from(error: AskError) -> Self {
-        Self::new(Exit::Failed, error)
     }
 }

@@ -54,9 +54,13 @@ impl From<ServiceError> for Failure {
             | ServiceError::Homeserver(_)
             | ServiceError::Token(_) => Exit::Configuration,
             ServiceError::NotAccepted(_) => Exit::Homeserver,
-            ServiceError::Open(_) | ServiceError::Ledger(_) | ServiceError::OtherOwner { .. } => Exit::Store,
+            ServiceError::Open(_)
+            | ServiceError::Folder { .. }
+            | ServiceError::Ledger(_)
+            | ServiceError::OtherOwner { .. } => Exit::Store,
             ServiceError::Keys(_) => Exit::Keys,
             ServiceError::Metrics(_)
+            | ServiceError::NoEntropy(_)
             | ServiceError::Bind(_)
             | ServiceError::Admin(_)
             | ServiceError::StoppedHard

@@ -1,12 +1,15 @@
 //! The command line: one file per command, each writing to what it is given, so that tests can read it.
 
+mod asking;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
 mod explain;
 mod failure;
+mod freeze;
 mod keys;
+mod log;
 mod registration;
 mod serve;
 mod version;
@@ -45,6 +48,12 @@ enum Command {
     Keys(keys::Keys),
     /// Say what the running service knows about the group of a room
     Explain(explain::Explain),
+    /// Have the running service order nothing in the group of a room
+    Freeze(freeze::Freeze),
+    /// Have it order commands there again
+    Unfreeze(freeze::Unfreeze),
+    /// Show the log of a room's group, or check the receipts of one
+    Log(log::Log),
     /// Print the version
     Version,
 }
@@ -123,6 +132,9 @@ fn dispatch(command: Command, surroundings: &mut Surroundings<'_>) -> Result<Exi
         Command::Config(config) => config.run(surroundings),
         Command::Keys(keys) => keys.run(surroundings),
         Command::Explain(explain) => explain.run(surroundings),
+        Command::Freeze(freeze) => freeze.run(surroundings),
+        Command::Unfreeze(unfreeze) => unfreeze.run(surroundings),
+        Command::Log(log) => log.run(surroundings),
         Command::Version => version::run(surroundings),
     }
 }

@@ -11,20 +11,20 @@ fn token() -> maypole_core::auth::AuthToken {
     maypole_core::auth::AuthToken::make()
 }
 
-struct Ran {
-    exit: Exit,
-    out: String,
-    err: String,
+pub(super) struct Ran {
+    pub(super) exit: Exit,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn maypole(arguments: &[&str]) -> Ran {
+pub(super) fn maypole(arguments: &[&str]) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut surroundings = Surroundings { token: token(), env: Vec::new(), out: &mut out, err: &mut err };
     let exit = run(std::iter::once(&"maypole").chain(arguments), &mut surroundings);
     Ran { exit, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -45,6 +45,22 @@ fn wrong_command_lines_are_refused() {
         &["explain", "alice"],
         &["explain", "@alice:a.org"],
         &["explain", "!room:a.org", "x"],
+        &["log"],
+        &["log", "show"],
+        &["log", "show", "alice"],
+        &["log", "show", "!room:a.org", "--from", "-1"],
+        &["log", "show", "!room:a.org", "--to", "9007199254740992"],
+        &["log", "verify"],
+        &["log", "verify", "!room:a.org", "--file", "x"],
+        &["log", "verify", "--file", "x", "--key", "AAAA"],
+        &["freeze"],
+        &["freeze", "!room:a.org"],
+        &["freeze", "!room:a.org", "--reason", ""],
+        &["freeze", "--reason", "x"],
+        &["freeze", "!room:a.org", "--list"],
+        &["freeze", "room", "--reason", "x"],
+        &["unfreeze"],
+        &["unfreeze", "alice"],
         &["registration", "check"],
         &["registration", "banana"],
         &["registration", "--server-name", "http://a.org"],
@@ -213,6 +229,18 @@ fn an_explanation_comes_from_the_running_service() {
     );
     let json = explain("!room:a.org", &["--json"]);
     assert_eq!(serde_json::from_str::<crate::admin::Explanation>(&json.out).unwrap(), known);
+    let frozen = maypole(&["freeze", "!room:a.org", "--reason", "moving", "--config", text(&config)]);
+    assert_eq!((frozen.exit, frozen.err.as_str()), (Exit::Ok, ""));
+    assert!(frozen.out.starts_with("!room:a.org: frozen."), "{}", frozen.out);
+    let listed = maypole(&["freeze", "--list", "--config", text(&config)]);
+    assert!(
+        listed.out.starts_with("!room:a.org  for ") && listed.out.contains(": moving to another server\n")
+    );
+    let lifted = maypole(&["unfreeze", "!room:a.org", "--config", text(&config)]);
+    assert_eq!((lifted.exit, lifted.out.as_str()), (Exit::Ok, "!room:a.org: unfrozen\n"));
+    let unknown = maypole(&["unfreeze", "!other:a.org", "--config", text(&config)]);
+    assert_eq!((unknown.exit, unknown.out.as_str()), (Exit::Failed, ""));
+
     let unknown = explain("!other:a.org", &["--json"]);
     assert_eq!((unknown.exit, unknown.out.as_str()), (Exit::Failed, ""));
     assert!(unknown.err.contains("keeps no group for !other:a.org"), "{}", unknown.err);

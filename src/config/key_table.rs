@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(find("log.format").kind, Kind::OneOf(vec!["json".into(), "pretty".into()]));
         assert!(find("operations.address").nullable);
         let secrets: Vec<String> = keys.iter().filter(|key| key.secret).map(Key::path).collect();
-        assert_eq!(secrets, ["appservice.as_token", "appservice.hs_token"]);
+        assert_eq!(secrets, ["appservice.as_token", "appservice.hs_token", "store.postgres"]);
         assert!(keys.iter().all(|key| !key.about.is_empty()));
         assert!(keys.iter().all(|key| !key.required || key.example.is_some()));
     }

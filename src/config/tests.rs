@@ -119,6 +119,11 @@ fn values_of_the_wrong_kind_are_refused() {
     );
     refused("store: {path: {a: tell-nobody}}", "store.path: expected");
     refused("store: {path: ''}", "store.path: must not be empty");
+    refused("store: {postgres: tell-nobody}", "store.postgres: is no address of a PostgreSQL");
+    refused("store: {postgres: 'mysql://tell-nobody/x'}", "store.postgres: is no address of a PostgreSQL");
+    refused("store: {postgres_file: nowhere}", "store.postgres_file: ");
+    let both = "store: {postgres: 'postgres://tell-nobody/x', postgres_file: x}";
+    refused(both, "store.postgres_file: must not be given together with store.postgres");
     refused("admin: {socket: ''}", "admin.socket: must not be empty");
     refused("keys: {path: ''}", "keys.path: must not be empty");
 }

@@ -1,39 +1,20 @@
-//! What the service knows of a group, for its operator: read from what is written, so that asking holds nothing up.
-
-use std::sync::Arc;
+//! What the service knows of a group, for its operator.
 
 use maypole_core::batch::Backend;
 use maypole_core::group::{Group, Terms};
-use maypole_core::ids::{GroupId, RoomId};
-use maypole_core::ledger::{Ledger, LedgerError};
+use maypole_core::ids::{Epoch, GroupId, RoomId};
+use maypole_core::ledger::LedgerError;
 use maypole_core::limits;
 use maypole_room::bytes::encode;
 
-use super::lanes::Lanes;
-use super::road::Road;
-use crate::admin::{Explain, Explanation, LastCommit, Member, Staged};
+use super::operator::Operator;
+use crate::admin::{Explanation, Freeze, LastCommit, Member, Staged};
 use crate::dialects::matrix::effects::StateEffect;
 use crate::dialects::matrix::telling::prefix_of;
 
-/// Explains groups.
-pub struct Explainer<B: Backend> {
-    ledger: Arc<Ledger<B>>,
-    lanes: Arc<Lanes<Road<B>>>,
-}
-
-impl<B: Backend> Clone for Explainer<B> {
-    fn clone(&self) -> Self {
-        Self { ledger: self.ledger.clone(), lanes: self.lanes.clone() }
-    }
-}
-
-impl<B: Backend> Explainer<B> {
-    /// Explains what is in a ledger, and what waits in these lanes.
-    pub fn new(ledger: Arc<Ledger<B>>, lanes: Arc<Lanes<Road<B>>>) -> Self {
-        Self { ledger, lanes }
-    }
-
-    async fn look(&self, room: &RoomId) -> Result<Option<Explanation>, LedgerError> {
+impl<B: Backend> Operator<B> {
+    /// What is known of the group of a room.
+    pub(super) async fn look(&self, room: &RoomId) -> Result<Option<Explanation>, LedgerError> {
         let Some(id) = GroupId::parse(room.as_str()) else { return Ok(None) };
         let terms = self.lanes.turn().terms();
         let Some(group) = self.ledger.group(&id, terms).await? else { return Ok(None) };
@@ -46,6 +27,11 @@ impl<B: Backend> Explainer<B> {
                 effects: staged.get().permit.effects.iter().map(in_words).collect(),
             }),
             Err(error) => Some(Staged { since_ms: 0, effects: vec![format!("cannot be read: {error}")] }),
+        };
+        let begins = self.ledger.log_begins(&id).await?;
+        let frozen = match self.ledger.frozen(&id).await {
+            Ok(frozen) => frozen.as_ref().map(Freeze::from),
+            Err(error) => Some(Freeze { since_ms: 0, reason: format!("it cannot be read: {error}") }),
         };
         Ok(Some(Explanation {
             room: room.clone(),
@@ -65,15 +51,10 @@ impl<B: Backend> Explainer<B> {
             }),
             receipt: encode(head.receipt.as_bytes()),
             staged,
+            frozen,
             waiting: u64::try_from(self.lanes.waiting(&id)).unwrap_or(u64::MAX),
-            log_epochs: head.epoch.get().saturating_add(1),
+            log_epochs: head.epoch.get().saturating_add(1).saturating_sub(begins.map_or(0, Epoch::get)),
         }))
-    }
-}
-
-impl<B: Backend> Explain for Explainer<B> {
-    async fn explain(&self, room: &RoomId) -> Result<Option<Explanation>, String> {
-        self.look(room).await.map_err(|error| error.to_string())
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use maypole_core::ids::GroupId;
 use maypole_core::limits;
+use maypole_core::shares::{Share, Shares};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -62,6 +63,11 @@ impl<T: Turn> Lanes<T> {
     /// How many things are in a group's lane, what is being done not counted.
     pub fn waiting(&self, group: &GroupId) -> usize {
         self.shared.waiting().get(group).map_or(0, VecDeque::len)
+    }
+
+    /// The shares of groups whose lanes are open.
+    pub fn shares(&self) -> Shares {
+        self.shared.waiting().keys().map(Share::of_group).collect()
     }
 
     /// Waits until all lanes are empty or stopped.

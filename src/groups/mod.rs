@@ -7,14 +7,16 @@
 mod explain;
 mod lanes;
 mod live;
+mod logs;
+mod operator;
 mod outside;
 mod road;
 #[cfg(test)]
 mod tests;
 mod worker;
 
-pub use explain::Explainer;
 pub use lanes::Lanes;
 pub use live::LiveGroups;
+pub use operator::Operator;
 pub use road::Road;
 pub use worker::Worker;

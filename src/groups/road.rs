@@ -10,7 +10,8 @@ use std::sync::Arc;
 use maypole_core::auth::Authenticated;
 use maypole_core::batch::{Backend, Expect};
 use maypole_core::group::{
-    Case, Command, Decision, Fetched, Group, Input, Need, Request, Staged, Standing, Step, Terms, step,
+    Case, Command, Decision, Fetched, Frozen, Group, Input, Need, Request, Staged, Standing, Step, Terms,
+    step,
 };
 use maypole_core::ids::{ClientId, GroupId, InboxSeq, UserId};
 use maypole_core::ledger::{Answered, Durable, Ledger, LedgerError};
@@ -42,6 +43,17 @@ pub enum Job {
     Inquiry(Box<Inquiry>, InboxRow, Held),
     /// Nothing but what was staged before a restart; its message, if it is in the inbox still, is in hand.
     Resume(Option<Held>),
+}
+
+impl Job {
+    /// Its row of the inbox, which may be left to another process.
+    pub(super) fn row(&self) -> Option<InboxSeq> {
+        match self {
+            Self::Command(asked) => Some(asked.row.seq),
+            Self::Inquiry(_, row, _) => Some(row.seq),
+            Self::Resume(_) => None,
+        }
+    }
 }
 
 /// A command that has its turn.
@@ -86,6 +98,11 @@ impl<B: Backend> Turn for Road<B> {
                         break;
                     }
                 }
+                // It was judged by a state that another process has moved on from.
+                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::GroupAt(..)) => {
+                    tracing::info!(?group, "another process was faster; looking again");
+                    continue;
+                }
                 Err(error) => tracing::error!(?group, %error, "a command cannot be worked on; trying again"),
             }
             clock::back_off(&mut backoff, None).await;
@@ -100,6 +117,11 @@ impl<B: Backend> Road<B> {
         Self { ledger, matrix, live: LiveGroups::new(limits::GROUPS_CACHE_BYTES), outbox }
     }
 
+    /// The service as groups name it: its account, and the key of its receipts.
+    pub(super) fn service(&self) -> &str {
+        self.matrix.terms().identity()
+    }
+
     /// Who can be a member.
     pub(super) fn terms(&self) -> &dyn Terms {
         self.matrix.terms()
@@ -111,7 +133,8 @@ impl<B: Backend> Road<B> {
         match job {
             Job::Inquiry(inquiry, row, _) => {
                 let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), clock::now()).await?;
-                self.ledger.answer(answered, clock::now()).await?;
+                let at = group.as_ref().map(Group::epoch);
+                self.ledger.answer_as_of(id, at, answered, clock::now()).await?;
             }
             Job::Command(asked) => self.command(&mut group, asked).await?,
             // To open the group was all.
@@ -148,6 +171,8 @@ impl<B: Backend> Road<B> {
             match self.decide(group, asked).await {
                 // A twin in another group's lane was faster.
                 Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::NoAnswer(..)) => {}
+                // The operator froze the group while the command was on its way.
+                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::NotFrozen(_)) => {}
                 done => return done,
             }
         }
@@ -157,6 +182,10 @@ impl<B: Backend> Road<B> {
     async fn decide(&self, group: &mut Option<Group>, asked: &Asked) -> Result<(), LedgerError> {
         let (question, row) = (&asked.question, asked.row.seq);
         let command = asked.ready.command.clone();
+        if let Some(frozen) = self.ledger.frozen(&command.get().group).await? {
+            let rejection = frozen_for(&command.get().by.user, group.as_ref(), &frozen);
+            return self.refuse_now(group.as_ref(), asked, &rejection).await;
+        }
         let asker = Asker::of(question);
         let mut case = Case::new(command.clone());
         let began = step(group.as_ref(), &mut case, Input::Begin, self.matrix.terms(), clock::now());
@@ -170,12 +199,10 @@ impl<B: Backend> Road<B> {
             Step::Reject(rejection) => End::Refused(rejection),
             step => self.enter(group, step, row, None, &asker).await?,
         };
-        if let End::Refused(rejection) = end {
-            record::answered(rejection.code().facts().errcode);
-            let answered = self.refuse(group.as_ref(), asked, &rejection).await?;
-            self.ledger.answer(answered, clock::now()).await?;
+        match end {
+            End::Decided => Ok(()),
+            End::Refused(rejection) => self.refuse_now(group.as_ref(), asked, &rejection).await,
         }
-        Ok(())
     }
 
     /// Takes up what was staged before the service ended.
@@ -276,7 +303,20 @@ impl<B: Backend> Road<B> {
         }
     }
 
-    /// Refuses a command; a device that was too slow gets what it missed.
+    /// Refuses a command, in the write that takes it out of the inbox.
+    async fn refuse_now(
+        &self,
+        group: Option<&Group>,
+        asked: &Asked,
+        rejection: &Rejection,
+    ) -> Result<(), LedgerError> {
+        record::answered(rejection.code().facts().errcode);
+        let answered = self.refuse(group, asked, rejection).await?;
+        let (id, at) = (&asked.ready.command.get().group, group.map(Group::epoch));
+        self.ledger.answer_as_of(id, at, answered, clock::now()).await
+    }
+
+    /// What refuses a command; a device that was too slow gets what it missed.
     async fn refuse(
         &self,
         group: Option<&Group>,
@@ -348,6 +388,13 @@ impl<B: Backend> Road<B> {
             terms: self.matrix.terms(),
         }
     }
+}
+
+/// A group takes no command while it is frozen. The operator's words are for those who are in it.
+fn frozen_for(user: &UserId, group: Option<&Group>, frozen: &Frozen) -> Rejection {
+    let inside = group.is_some_and(|group| group.leaves_of(user) > 0);
+    let words = if inside { frozen.reason.as_str() } else { "its operator said so" };
+    Rejection::Frozen { reason: words.to_owned() }
 }
 
 /// How events are spelled: as the group was registered, or, where there is none, as the question.

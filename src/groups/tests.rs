@@ -21,6 +21,7 @@ use crate::clock;
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
+use crate::hold::Hold;
 use crate::homeserver::tests::adapter_with;
 use crate::keys::Keys;
 use crate::storage::sled::Store;
@@ -57,7 +58,7 @@ async fn answers_to(folder: &Path, pages: Vec<Vec<InboxItem>>) -> BTreeMap<Strin
     let matrix = Arc::new(Matrix::new(homeserver.clone(), "@:a.org".try_into().unwrap(), &keys, description));
     let lanes = Arc::new(Lanes::new(Road::new(ledger.clone(), matrix.clone(), outbox.clone())));
     let invites = Invites::new(ledger.clone(), homeserver, "@:a.org".try_into().unwrap());
-    let worker = Worker::new(ledger.clone(), matrix, invites, lanes, inbox, outbox);
+    let worker = Worker::new(ledger.clone(), matrix, invites, lanes, Hold::of_everything(), inbox, outbox);
     let working = worker.run(stop.clone());
     let drained = async {
         eventually(BOUND, "the inbox to drain", || async {

@@ -14,6 +14,7 @@ use maypole_core::limits;
 use maypole_core::rate::{Allowances, TooFast};
 use maypole_core::records::{Answer, InboxRow, Incoming};
 use maypole_core::rejection::{Code, Rejection};
+use maypole_core::shares::{Share, Shares};
 use maypole_core::time::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::dialects::matrix::commands::{is_whole, ready};
 use crate::dialects::matrix::inquiries::Inquiry;
 use crate::dialects::matrix::invites::Invites;
 use crate::dialects::matrix::questions::Question;
+use crate::hold::Hold;
 use crate::homeserver::Backoff;
 use crate::intake::{Held, InHand};
 use crate::telemetry::labels::MessageKind;
@@ -40,12 +42,14 @@ pub struct Worker<B: Backend> {
     in_hand: InHand,
     inbox: Arc<Notify>,
     fetches: TaskTracker,
+    taken_up: Mutex<Shares>,
 }
 
 struct Shared<B: Backend> {
     ledger: Arc<Ledger<B>>,
     matrix: Arc<Matrix>,
     lanes: Arc<Lanes<Road<B>>>,
+    hold: Hold,
     allowances: Mutex<Allowances>,
     outbox: Arc<Notify>,
 }
@@ -67,16 +71,18 @@ impl<B: Backend> Worker<B> {
         matrix: Arc<Matrix>,
         invites: Invites<B>,
         lanes: Arc<Lanes<Road<B>>>,
+        hold: Hold,
         inbox: Arc<Notify>,
         outbox: Arc<Notify>,
     ) -> Self {
-        let shared = Shared { ledger, matrix, lanes, allowances: Mutex::default(), outbox };
+        let shared = Shared { ledger, matrix, lanes, hold, allowances: Mutex::default(), outbox };
         Self {
             shared: Arc::new(shared),
             invites,
             in_hand: InHand::default(),
             inbox,
             fetches: TaskTracker::new(),
+            taken_up: Mutex::default(),
         }
     }
 
@@ -84,20 +90,16 @@ impl<B: Backend> Worker<B> {
     /// is.
     pub async fn run(&self, stop: CancellationToken) {
         let mut backoff = Backoff::default();
-        let mut after = None;
-        self.take_up_staged(&stop).await;
         while !stop.is_cancelled() {
-            match self.page(after, &stop).await {
-                Ok(Some(last)) => {
-                    after = Some(last);
-                    backoff.reset();
-                }
-                Ok(None) => {
-                    tokio::select! { () = stop.cancelled() => {}, () = self.inbox.notified() => {} }
-                }
+            match self.turn(&stop).await {
+                Ok(true) => backoff.reset(),
+                Ok(false) => tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.inbox.notified() => {}
+                    () = self.shared.hold.changes() => {}
+                },
                 Err(error) => {
-                    // What was not answered is still in the inbox: start again from its oldest row.
-                    after = None;
+                    // What was not answered is still in the inbox.
                     tracing::error!(%error, "the inbox cannot be worked on; trying again");
                     tokio::select! { () = stop.cancelled() => {}, () = clock::back_off(&mut backoff, None) => {} }
                 }
@@ -109,33 +111,36 @@ impl<B: Backend> Worker<B> {
         self.shared.lanes.finish().await;
     }
 
-    /// What was staged when the service ended comes first in its group, and its message is in hand meanwhile.
-    async fn take_up_staged(&self, stop: &CancellationToken) {
-        let mut backoff = Backoff::default();
-        let staged = loop {
-            match self.shared.ledger.staged_groups().await {
-                Ok(staged) => break staged,
-                Err(error) => {
-                    tracing::error!(%error, "what is staged cannot be read; trying again");
-                    tokio::select! { () = stop.cancelled() => return, () = clock::back_off(&mut backoff, None) => {} }
-                }
-            }
-        };
-        for (group, row) in staged {
-            // A lane of nothing else is not full.
-            let _ = self.shared.lanes.push(group, Job::Resume(self.in_hand.take(row)), stop);
+    /// Takes up what is staged in shares that are newly held, then deals with one page; says whether there was one.
+    async fn turn(&self, stop: &CancellationToken) -> Result<bool, LedgerError> {
+        let shares = self.shared.hold.shares();
+        let new = shares.without(*self.taken_up.lock().unwrap_or_else(PoisonError::into_inner));
+        if !new.is_empty() {
+            self.take_up_staged(new, stop).await?;
         }
+        *self.taken_up.lock().unwrap_or_else(PoisonError::into_inner) = shares;
+        if shares.is_empty() {
+            return Ok(false);
+        }
+        self.page(shares, stop).await
     }
 
-    /// Deals with one page; says where it ended, or that there was nothing.
-    async fn page(
-        &self,
-        after: Option<InboxSeq>,
-        stop: &CancellationToken,
-    ) -> Result<Option<InboxSeq>, LedgerError> {
+    /// What was staged when the service ended comes first in its group, and its message is in hand meanwhile.
+    async fn take_up_staged(&self, of: Shares, stop: &CancellationToken) -> Result<(), LedgerError> {
+        for (group, row) in self.shared.ledger.staged_groups().await? {
+            if of.contains(Share::of_group(&group)) {
+                // A lane of nothing else is not full.
+                let _ = self.shared.lanes.push(group, Job::Resume(self.in_hand.take(row)), stop);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deals with one page; says whether there was one.
+    async fn page(&self, of: Shares, stop: &CancellationToken) -> Result<bool, LedgerError> {
         self.shared.wait_for_room(stop).await?;
-        let rows = self.shared.ledger.inbox(after, limits::INBOX_PAGE).await?;
-        let last = rows.last().map(|row| row.seq);
+        let rows = self.shared.ledger.unanswered(of, self.in_hand.rows(), limits::INBOX_PAGE).await?;
+        let found = !rows.is_empty();
         let mut messages = Vec::new();
         for row in rows {
             match self.in_hand.take(row.seq) {
@@ -159,7 +164,7 @@ impl<B: Backend> Worker<B> {
                 Err(error) => failed = Some(error),
             }
         }
-        failed.map_or(Ok(last), Err)
+        failed.map_or(Ok(found), Err)
     }
 
     /// Puts a command into its group's lane, or has its bytes fetched first, beside everything else.
@@ -189,8 +194,18 @@ impl<B: Backend> Shared<B> {
         Ok(())
     }
 
-    /// Puts something into a lane; a full one says so.
+    /// Puts something into a lane; a full one says so. What belongs to a share of another process is left to that.
     async fn push(&self, group: GroupId, job: Job, stop: &CancellationToken) -> Result<(), LedgerError> {
+        let share = Share::of_group(&group);
+        if let Some(row) = job.row()
+            && !self.hold.held().shares.contains(share)
+        {
+            return match self.ledger.route(row, share).await {
+                // Somebody has answered it.
+                Err(LedgerError::Conflict(_)) => Ok(()),
+                routed => routed,
+            };
+        }
         let Err(job) = self.lanes.push(group, job, stop) else { return Ok(()) };
         let full = Rejection::LimitExceeded { retry_after: limits::LANE_RETRY };
         let answered = match &job {

@@ -1,7 +1,7 @@
 //! Rows of the inbox that somebody has in hand. A row stays in the inbox until it is answered, so whoever reads the inbox
 //! again meets it again; this says that it need not be taken up twice.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use maypole_core::ids::InboxSeq;
@@ -22,6 +22,11 @@ impl InHand {
     pub fn take(&self, row: InboxSeq) -> Option<Held> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rows.insert(row).then(|| Held { rows: self.clone(), row })
+    }
+
+    /// The rows.
+    pub fn rows(&self) -> BTreeSet<InboxSeq> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::hold::Hold;
 use crate::homeserver::{Backoff, Homeserver, Poisoned, ServiceDevice, SyncPage, ToDevice};
 use crate::telemetry::labels::{CallOutcome, Condition};
 use crate::telemetry::readiness::Readiness;
@@ -43,8 +44,27 @@ impl<B: Backend> SyncIntake<B> {
         Self { ledger, homeserver, device, readiness, inbox, wake }
     }
 
-    /// Takes in until told to stop.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Takes in until told to stop, while it is this process that reads the homeserver's stream: a homeserver takes what one
+    /// has read for read by all.
+    pub async fn run(mut self, hold: Hold, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if hold.held().stream {
+                let holding = stop.child_token();
+                let lost = async {
+                    while hold.held().stream {
+                        hold.changes().await;
+                    }
+                    holding.cancel();
+                };
+                tokio::select! { () = self.take_in(&holding) => {}, () = lost => {} }
+            } else {
+                self.readiness.set(Condition::Intake, Ok(()));
+                tokio::select! { () = stop.cancelled() => {}, () = hold.changes() => {} }
+            }
+        }
+    }
+
+    async fn take_in(&mut self, stop: &CancellationToken) {
         let mut backoff = Backoff::default();
         let mut asks = Asks::Anew;
         while !stop.is_cancelled() {

@@ -2,7 +2,7 @@
 //!
 //! Rows are read from the ledger in the order of their names, a bounded number ahead.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use maypole_core::batch::Backend;
@@ -10,12 +10,14 @@ use maypole_core::ids::{Lane, OwedId};
 use maypole_core::ledger::{Durable, Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_core::records::OwedRow;
+use maypole_core::shares::Share;
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::send::{Post, Sent};
 use crate::clock;
+use crate::hold::Hold;
 use crate::homeserver::{Backoff, Homeserver};
 
 /// Does what is owed.
@@ -26,8 +28,9 @@ pub struct Outbox<B> {
     lanes: HashMap<Lane, VecDeque<Durable<OwedRow>>>,
     /// Lanes with rows, none of which is under way.
     idle: VecDeque<Lane>,
-    in_memory: usize,
-    read_to: Option<OwedId>,
+    hold: Hold,
+    /// Rows that were read and have not ended. One whose delivery broke off stays among them: it is owed until the next start.
+    in_hand: BTreeSet<OwedId>,
     more_in_store: bool,
 }
 
@@ -35,39 +38,38 @@ pub struct Outbox<B> {
 #[derive(Default)]
 struct UnderWay {
     tasks: JoinSet<()>,
-    lanes: HashMap<Id, Lane>,
+    lanes: HashMap<Id, (Lane, OwedId)>,
 }
 
 impl UnderWay {
-    fn start(&mut self, lane: Lane, delivery: impl Future<Output = ()> + Send + 'static) {
+    fn start(&mut self, lane: Lane, row: OwedId, delivery: impl Future<Output = ()> + Send + 'static) {
         let id = self.tasks.spawn(delivery).id();
-        self.lanes.insert(id, lane);
+        self.lanes.insert(id, (lane, row));
     }
 
-    /// The lane of the next delivery that ends; `None` if none is under way.
-    async fn next(&mut self) -> Option<Lane> {
-        let id = match self.tasks.join_next_with_id().await? {
-            Ok((id, ())) => id,
+    /// The lane of the next delivery that ends, and its row if that ended too; `None` if none is under way.
+    async fn next(&mut self) -> Option<(Lane, Option<OwedId>)> {
+        match self.tasks.join_next_with_id().await? {
+            Ok((id, ())) => self.lanes.remove(&id).map(|(lane, row)| (lane, Some(row))),
             Err(error) => {
                 tracing::error!(%error, "a delivery broke off; its row stays owed until the next start");
-                error.id()
+                self.lanes.remove(&error.id()).map(|(lane, _)| (lane, None))
             }
-        };
-        self.lanes.remove(&id)
+        }
     }
 }
 
 impl<B: Backend> Outbox<B> {
     /// An outbox that is woken through `wake` when something new is owed.
-    pub fn new(ledger: Arc<Ledger<B>>, homeserver: Homeserver, wake: Arc<Notify>) -> Self {
+    pub fn new(ledger: Arc<Ledger<B>>, homeserver: Homeserver, hold: Hold, wake: Arc<Notify>) -> Self {
         Self {
             ledger,
             post: Arc::new(Post::new(homeserver)),
             wake,
             lanes: HashMap::new(),
             idle: VecDeque::new(),
-            in_memory: 0,
-            read_to: None,
+            hold,
+            in_hand: BTreeSet::new(),
             more_in_store: true,
         }
     }
@@ -89,7 +91,8 @@ impl<B: Backend> Outbox<B> {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.wake.notified() => self.more_in_store = true,
-                Some(lane) = under_way.next() => self.finished(lane),
+                () = self.hold.changes() => self.look_again(),
+                Some((lane, row)) = under_way.next() => self.finished(&lane, row),
             }
         }
         while under_way.next().await.is_some() {}
@@ -97,17 +100,16 @@ impl<B: Backend> Outbox<B> {
 
     /// Whether there is something to read and room for a good many rows of it.
     fn may_read(&self) -> bool {
-        self.more_in_store && self.in_memory <= limits::OUTBOX_PAGE / 2
+        self.more_in_store && self.in_hand.len() <= limits::OUTBOX_PAGE / 2
     }
 
     /// Reads what is owed, a bounded number of rows ahead.
     async fn read(&mut self) -> Result<(), LedgerError> {
-        let room = limits::OUTBOX_PAGE.saturating_sub(self.in_memory);
-        let rows = self.ledger.owed(self.read_to, room).await?;
+        let room = limits::OUTBOX_PAGE.saturating_sub(self.in_hand.len());
+        let rows = self.ledger.undelivered(self.hold.shares(), self.in_hand.clone(), room).await?;
         self.more_in_store = rows.len() >= room;
         for row in rows {
-            self.read_to = Some(row.get().id);
-            self.in_memory = self.in_memory.saturating_add(1);
+            self.in_hand.insert(row.get().id);
             let lane = row.get().owed.lane.clone();
             let queue = self.lanes.entry(lane.clone()).or_insert_with(|| {
                 self.idle.push_back(lane);
@@ -123,17 +125,40 @@ impl<B: Backend> Outbox<B> {
         while let Some(lane) = self.idle.pop_front() {
             let Some(row) = self.lanes.get_mut(&lane).and_then(VecDeque::pop_front) else { continue };
             let (ledger, post, stop) = (self.ledger.clone(), self.post.clone(), stop.clone());
-            under_way.start(lane, async move { deliver(&ledger, &post, &row, &stop).await });
+            under_way.start(lane, row.get().id, async move { deliver(&ledger, &post, &row, &stop).await });
         }
     }
 
-    fn finished(&mut self, lane: Lane) {
-        self.in_memory = self.in_memory.saturating_sub(1);
-        if self.lanes.get(&lane).is_some_and(|queue| !queue.is_empty()) {
-            self.idle.push_back(lane);
-        } else {
-            self.lanes.remove(&lane);
+    fn finished(&mut self, lane: &Lane, row: Option<OwedId>) {
+        if let Some(row) = row {
+            self.in_hand.remove(&row);
         }
+        if self.lanes.get(lane).is_some_and(|queue| !queue.is_empty()) {
+            self.idle.push_back(lane.clone());
+        } else {
+            self.lanes.remove(lane);
+        }
+    }
+
+    /// What another process holds by now is left to it; what it left may be for this one.
+    fn look_again(&mut self) {
+        let shares = self.hold.held().shares;
+        for (lane, queue) in &mut self.lanes {
+            if !shares.contains(Share::of_lane(lane)) {
+                for row in queue.drain(..) {
+                    self.in_hand.remove(&row.get().id);
+                }
+            }
+        }
+        let lanes = &mut self.lanes;
+        self.idle.retain(|lane| {
+            let is_ours = shares.contains(Share::of_lane(lane));
+            if !is_ours {
+                lanes.remove(lane);
+            }
+            is_ours
+        });
+        self.more_in_store = true;
     }
 }
 

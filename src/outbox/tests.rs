@@ -7,13 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch, Op};
-use maypole_core::group::{Agenda, Entry, Head, Snapshot, Staged};
-use maypole_core::ids::{DeviceId, Epoch, GroupId, InboxSeq, Lane, OwedId, SyncToken, UserId};
+use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
+use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::ids::{
+    ClientId, DeviceId, Epoch, GroupId, InboxSeq, KeyPackageRef, Lane, OwedId, ShelfPlace, SyncToken, UserId,
+};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
 use maypole_core::records::{
     Answer, AnswerKey, Delivery, Depths, InboxRow, Owed, OwedRow, Recipient, SetAside,
 };
+use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use maypole_testkit::wait::eventually;
 use tokio::sync::Notify;
@@ -21,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Outbox;
+use crate::hold::Hold;
 use crate::homeserver::tests::adapter_with;
 use crate::homeserver::tests::faulty::{Faulty, Reply};
 use crate::storage::sled::Store;
@@ -68,7 +73,7 @@ impl<B: Backend> Running<B> {
         let homeserver = adapter_with(&faulty.url(), |settings| settings.bounds.request = patience);
         let ledger = Arc::new(Ledger::new(backend));
         let stop = CancellationToken::new();
-        let outbox = Outbox::new(ledger.clone(), homeserver, Arc::new(Notify::new()));
+        let outbox = Outbox::new(ledger.clone(), homeserver, Hold::of_everything(), Arc::new(Notify::new()));
         let task = tokio::spawn(outbox.run(stop.clone()));
         Self { ledger, stop, task }
     }
@@ -326,6 +331,24 @@ impl Backend for Panicking {
         self.store.owed(after, limit).await
     }
 
+    async fn unanswered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> Result<Vec<InboxRow>, BackendError> {
+        self.store.unanswered(of, but_for, limit).await
+    }
+
+    async fn undelivered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, BackendError> {
+        self.store.undelivered(of, but_for, limit).await
+    }
+
     async fn set_aside(&self, limit: usize) -> Result<Vec<SetAside>, BackendError> {
         self.store.set_aside(limit).await
     }
@@ -346,12 +369,61 @@ impl Backend for Panicking {
         self.store.log(group, from, limit).await
     }
 
+    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
+        self.store.log_begins(group).await
+    }
+
+    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
+        self.store.groups(after, limit).await
+    }
+
     async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
         self.store.staged(group).await
     }
 
     async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
         self.store.staged_groups(limit).await
+    }
+
+    async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
+        self.store.frozen(group).await
+    }
+
+    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
+        self.store.frozen_groups(limit).await
+    }
+
+    async fn stocked(
+        &self,
+        client: &ClientId,
+        after: Option<ShelfPlace>,
+        limit: usize,
+    ) -> Result<Vec<Shelved>, BackendError> {
+        self.store.stocked(client, after, limit).await
+    }
+
+    async fn last_resorts(&self, client: &ClientId) -> Result<Vec<LastResort>, BackendError> {
+        self.store.last_resorts(client).await
+    }
+
+    async fn stock(&self, client: &ClientId, now: Timestamp) -> Result<Stock, BackendError> {
+        self.store.stock(client, now).await
+    }
+
+    async fn standing(&self, reference: &KeyPackageRef) -> Result<Option<Standing>, BackendError> {
+        self.store.standing(reference).await
+    }
+
+    async fn outlived_key_packages(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.store.outlived_key_packages(now, limit).await
+    }
+
+    async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.store.any_stocked(limit).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

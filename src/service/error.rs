@@ -1,14 +1,18 @@
 //! Why the service did not start, or ended by itself.
 
+use std::io;
+use std::path::PathBuf;
+
 use maypole_core::ids::UserId;
 use maypole_core::ledger::LedgerError;
 
 use crate::admin::AdminError;
+use crate::entropy::NoEntropy;
 use crate::homeserver::{CallError, SettingsError};
 use crate::http::auth::EmptyToken;
 use crate::http::listener::BindError;
 use crate::keys::KeysError;
-use crate::storage::sled::OpenError;
+use crate::storage::OpenError;
 use crate::telemetry::exposition::MetricsError;
 use crate::telemetry::logs::LogError;
 
@@ -24,12 +28,20 @@ pub enum ServiceError {
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The store's folder cannot be made.
+    #[error("the folder {} cannot be made (`store.path`): {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The store cannot be used.
     #[error("the store cannot be used: {0}")]
     Ledger(#[from] LedgerError),
     /// The store is another service's.
     #[error(
-        "the store belongs to {owner}, and this service is {user}: each needs a store of its own (`store.path`)"
+        "the store belongs to {owner}, and this service is {user}: each needs a store of its own (`store.path`, `store.postgres`)"
     )]
     OtherOwner {
         /// Whose store it is.
@@ -37,6 +49,9 @@ pub enum ServiceError {
         /// Who asks for it.
         user: UserId,
     },
+    /// The system gives no randomness.
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
     /// The keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),

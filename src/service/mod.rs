@@ -6,6 +6,7 @@
 
 mod attach;
 mod error;
+mod retention;
 mod rooms;
 
 pub use error::ServiceError;

@@ -1,9 +1,11 @@
 //! The rooms of the house, opened and connected.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::{Arc, OnceLock};
 
 use maypole_core::auth::AuthToken;
-use maypole_core::ids::UserId;
+use maypole_core::ids::{ProcessId, UserId};
 use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_room::names::Prefix;
@@ -14,13 +16,16 @@ use tokio_util::task::TaskTracker;
 
 use super::attach::attach;
 use super::error::ServiceError;
+use super::retention;
 use crate::admin::{self, AdminLimits};
 use crate::clock;
 use crate::config::{Config, EventPrefix};
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
-use crate::groups::{Explainer, Lanes, Road, Worker};
+use crate::entropy;
+use crate::groups::{Lanes, Operator, Road, Worker};
+use crate::hold::Hold;
 use crate::homeserver::{AccessToken, Bounds, Homeserver, ServiceDevice, Settings};
 use crate::http::auth::HomeserverToken;
 use crate::http::bounds::HttpLimits;
@@ -29,7 +34,7 @@ use crate::http::{HttpSettings, operations, routes};
 use crate::intake::{SyncIntake, Transactions};
 use crate::keys::Keys;
 use crate::outbox::Outbox;
-use crate::storage::sled::{Health, Store};
+use crate::storage::{Health, Store};
 use crate::telemetry::exposition::Exposition;
 use crate::telemetry::labels::{Condition, Door};
 use crate::telemetry::readiness::Readiness;
@@ -51,6 +56,7 @@ pub(super) struct Rooms {
     homeserver_token: HomeserverToken,
     doors: Vec<(Door, Listener)>,
     admin: Option<admin::Listener>,
+    hold: Hold,
     wakes: Wakes,
     stops: Stops,
 }
@@ -113,6 +119,7 @@ impl Rooms {
             homeserver_token,
             doors,
             admin: Some(admin),
+            hold: Hold::new(ProcessId::from_bytes(entropy::random()?)),
             wakes: Wakes::default(),
             stops: Stops::default(),
         })
@@ -131,13 +138,16 @@ impl Rooms {
             beside.spawn(listener.serve(self.router(door), HttpLimits::default(), stop.clone()));
         }
         beside.spawn(watch_store(self.store.clone(), self.readiness.clone(), stop.clone()));
+        let (store, until) = (self.store.clone(), stop.clone());
+        beside.spawn(async move { store.keep_looking(until).await });
         beside.spawn(self.exposition.clone().keep(stop.clone()));
         beside.spawn(forget(self.ledger.clone(), stop.clone()));
+        beside.spawn(retention::trim(self.ledger.clone(), stop.clone()));
         beside.spawn(observe(self.ledger.clone(), stop.clone()));
         let groups = self.groups();
         if let Some(admin) = self.admin.take() {
-            let explainer = Explainer::new(self.ledger.clone(), groups.lanes.clone());
-            beside.spawn(admin.serve(explainer, AdminLimits::default(), stop.clone()));
+            let operator = Operator::new(self.ledger.clone(), groups.lanes.clone());
+            beside.spawn(admin.serve(operator, AdminLimits::default(), stop.clone()));
         }
         let probe = match stop.run_until_cancelled(attach(&self.homeserver, &self.readiness)).await {
             None => None,
@@ -167,20 +177,29 @@ impl Rooms {
         );
         let invites = Invites::new(ledger.clone(), homeserver.clone(), self.matrix_user.clone());
         let (inbox, owed) = (wakes.inbox.clone(), wakes.outbox.clone());
-        let worker = Worker::new(ledger.clone(), groups.matrix, invites, groups.lanes, inbox, owed);
-        let outbox = Outbox::new(ledger.clone(), homeserver.clone(), wakes.outbox.clone());
+        let hold = &self.hold;
+        let lanes = groups.lanes.clone();
+        let worker =
+            Worker::new(ledger.clone(), groups.matrix, invites, groups.lanes, hold.clone(), inbox, owed);
+        let outbox = Outbox::new(ledger.clone(), homeserver.clone(), hold.clone(), wakes.outbox.clone());
+        let ended = CancellationToken::new();
         let stops = &self.stops;
         tokio::join!(
             async {
-                intake.run(stops.intake.clone()).await;
+                intake.run(hold.clone(), stops.intake.clone()).await;
                 stops.worker.cancel();
             },
             async {
                 worker.run(stops.worker.clone()).await;
                 stops.outbox.cancel();
             },
-            outbox.run(stops.outbox.clone()),
+            async {
+                outbox.run(stops.outbox.clone()).await;
+                ended.cancel();
+            },
+            hold.keep(ledger, || lanes.shares(), ended.clone()),
         );
+        hold.retire(ledger).await;
     }
 
     /// What orders commits.
@@ -220,8 +239,17 @@ async fn open_store(
     config: &Config,
     user: &UserId,
 ) -> Result<(Store, Arc<Ledger<Store>>, Keys), ServiceError> {
-    let (folder, keys_folder) = (config.store.path.join("sled"), config.keys.path.clone());
-    let store = blocking(move || Store::open(&folder)).await??;
+    let keys_folder = config.keys.path.clone();
+    let store = match &config.store.postgres {
+        Some(address) => {
+            // The folder has the operator's socket all the same, and the keys if they are nowhere else.
+            let folder = config.store.path.clone();
+            let made = blocking(move || DirBuilder::new().recursive(true).mode(0o700).create(folder)).await?;
+            made.map_err(|source| ServiceError::Folder { folder: config.store.path.clone(), source })?;
+            Store::open_postgres(address.expose()).await?
+        }
+        None => Store::open_folder(config.store.path.join("sled")).await?,
+    };
     let ledger = Arc::new(Ledger::new(store.clone()));
     let owner = ledger.owner().await?;
     if let Some(owner) = owner.clone().filter(|owner| owner != user) {
@@ -273,17 +301,29 @@ async fn watch_store(store: Store, readiness: Readiness, stop: CancellationToken
     }
 }
 
-/// Forgets answers that nobody may ask for any more, page after page until there are none.
+/// Forgets answers that nobody may ask for any more, and KeyPackages that nobody could use.
 async fn forget(ledger: Arc<Ledger<Store>>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(limits::FORGET_EVERY)).await.is_some() {
-        loop {
-            match ledger.forget(clock::now()).await {
-                Ok(limits::ANSWERS_FORGOTTEN_AT_ONCE) if !stop.is_cancelled() => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "expired answers cannot be forgotten; trying again later");
-                    break;
-                }
+        let (answers, key_packages) = (limits::ANSWERS_FORGOTTEN_AT_ONCE, limits::KEY_PACKAGES_SWEPT_AT_ONCE);
+        pages("answers", answers, &stop, || ledger.forget(clock::now())).await;
+        pages("KeyPackages", key_packages, &stop, || ledger.forget_key_packages(clock::now())).await;
+    }
+}
+
+/// Does something page after page, until one is not full.
+async fn pages<F: Future<Output = Result<usize, LedgerError>>>(
+    what: &'static str,
+    full: usize,
+    stop: &CancellationToken,
+    page: impl Fn() -> F,
+) {
+    while !stop.is_cancelled() {
+        match page().await {
+            Ok(count) if count == full => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, what, "what is over cannot be forgotten; trying again later");
+                return;
             }
         }
     }

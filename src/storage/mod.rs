@@ -2,7 +2,22 @@
 //!
 //! Each implements [`maypole_core::batch::Backend`] and passes one conformance suite.
 
+mod any;
+pub mod postgres;
 pub mod sled;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
+
+pub use any::{OpenError, Store};
+
+/// Whether a store can be used now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    Ready,
+    /// It failed, for this reason, and is being opened anew.
+    Unavailable(String),
+    /// It was closed.
+    Closed,
+}

@@ -93,12 +93,16 @@ metrics! {
         "Connections that ended before their time.";
     WRITE_SECONDS: Kind::Histogram(SECONDS), "maypole_write_seconds", "seconds", ["transaction"],
         "How long a durable write took, from the request to the disk.";
+    WRITE_RETRIES: Kind::Counter, "maypole_write_retries_total", "tries", ["transaction"],
+        "How often a durable write was tried again, because others were in its way.";
     WRITE_GROUP: Kind::Histogram(SIZES), "maypole_write_group_batches", "batches", [],
         "How many batches shared one sync of the disk.";
     STORE_FAILURES: Kind::Counter, "maypole_store_failures_total", "failures", [],
         "How often the store failed and was opened anew.";
     QUARANTINED: Kind::Counter, "maypole_store_quarantined_total", "records", ["record"],
         "Records that were found damaged and moved out of the way.";
+    SHARES: Kind::Gauge, "maypole_shares", "shares", [],
+        "How many of the 64 shares of the work this process holds.";
     READY: Kind::Gauge, "maypole_ready", "0 or 1", ["condition"],
         "Whether each condition of readiness holds.";
 }

@@ -105,6 +105,11 @@ pub fn write_took(transaction: &'static str, duration: Duration) {
     histogram!(table::WRITE_SECONDS.name, "transaction" => transaction).record(duration.as_secs_f64());
 }
 
+/// A durable write of this name is tried again, because others were in its way.
+pub fn write_retried(transaction: &'static str) {
+    counter!(table::WRITE_RETRIES.name, "transaction" => transaction).increment(1);
+}
+
 /// So many batches shared one sync of the disk.
 #[expect(clippy::cast_precision_loss, reason = "a group holds a few hundred batches")]
 pub fn write_group(batches: usize) {
@@ -114,6 +119,11 @@ pub fn write_group(batches: usize) {
 /// The store failed and is opened anew.
 pub fn store_failed() {
     counter!(table::STORE_FAILURES.name).increment(1);
+}
+
+/// This process works on so many shares.
+pub fn shares(count: u32) {
+    gauge!(table::SHARES.name).set(f64::from(count));
 }
 
 /// A damaged record of this kind was moved out of the way.
@@ -185,9 +195,11 @@ pub(super) mod tests {
         drop(OpenConnection::at(Door::Matrix));
         connection_cut(Door::Operations, Cut::Stalled);
         write_took("answer", Duration::from_millis(3));
+        write_retried("decide");
         write_group(7);
         store_failed();
         quarantined("answer");
+        shares(64);
         ready(Condition::Store, true);
     }
 

@@ -2,13 +2,19 @@
 //!
 //! A batch is applied whole or not at all, and only if every expectation holds at that moment.
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::time::Duration;
 
-use crate::group::{Agenda, Entry, Head, Snapshot, Staged};
-use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use crate::directory::{KeyPackage, LastResort, Shelved, Standing, Stock};
+use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use crate::ids::{
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
+};
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
 };
+use crate::shares::{Held, Share, Shares};
 use crate::time::Timestamp;
 
 /// What a transaction of the ledger asks of a back end.
@@ -43,6 +49,14 @@ pub enum Expect {
     AgendaAt(GroupId, Option<u64>),
     /// This message of the inbox is staged in the group, or, with none, nothing is.
     StagedIn(GroupId, Option<InboxSeq>),
+    /// The group is not frozen.
+    NotFrozen(GroupId),
+    /// Nothing is known of the KeyPackage.
+    NewKeyPackage(KeyPackageRef),
+    /// The KeyPackage can be handed out: it is in stock, or a last resort.
+    InStock(KeyPackageRef),
+    /// The device has at most so many KeyPackages in stock, last resorts not counted, and those that have ended counted.
+    StockAtMost(ClientId, usize),
 }
 
 /// What a batch does.
@@ -56,6 +70,8 @@ pub enum Op {
     Receive(InboxItem),
     /// A row leaves the inbox.
     Leave(InboxSeq),
+    /// A row of the inbox is for whoever holds this share. Where there is no such row, nothing is done.
+    Route(InboxSeq, Share),
     /// An answer is remembered.
     Remember(AnswerKey, Answer),
     /// An answer is forgotten.
@@ -74,12 +90,27 @@ pub enum Op {
     SetAgenda(Agenda),
     /// An entry of a group's log.
     Append(GroupId, Entry),
+    /// The entry of this epoch leaves a group's log.
+    RemoveEntry(GroupId, Epoch),
     /// A group's tree; the one before is forgotten.
     PutSnapshot(GroupId, Snapshot),
     /// A command waits in its group for what must happen outside.
     Stage(Staged),
     /// Nothing waits in the group any more.
     Unstage(GroupId),
+    /// The group takes no commands; an earlier reason is replaced.
+    Freeze(GroupId, Frozen),
+    /// The group takes commands again.
+    Unfreeze(GroupId),
+    /// A KeyPackage of which nothing is known enters its device's stock, behind all others. A last resort takes the place of
+    /// the one before of its suite, which is [taken out](Op::TakeOut).
+    Shelve(KeyPackage),
+    /// A KeyPackage leaves the stock; its reference stays known.
+    TakeOut(KeyPackageRef),
+    /// A last resort was handed out, and stays.
+    UseLastResort(KeyPackageRef),
+    /// A KeyPackage leaves the stock, if it is there, and nothing is known of it any more.
+    Discard(KeyPackageRef),
 }
 
 /// Why a back end did not apply a batch or answer a question.
@@ -117,6 +148,15 @@ pub trait Backend: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<InboxRow>, BackendError>> + Send;
 
+    /// The oldest rows of the inbox in these shares, but for some. A row is in its sender's share until it is routed. A
+    /// store that no second process can open has no shares: all rows are in whatever is asked for.
+    fn unanswered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<InboxRow>, BackendError>> + Send;
+
     /// What is remembered under a key, expired or not. A damaged answer is an error once, and is then forgotten.
     fn answer(&self, key: AnswerKey) -> impl Future<Output = Result<Option<Answer>, BackendError>> + Send;
 
@@ -131,6 +171,14 @@ pub trait Backend: Send + Sync + 'static {
     fn owed(
         &self,
         after: Option<OwedId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<OwedRow>, BackendError>> + Send;
+
+    /// The oldest rows of the outbox whose lanes are in these shares, but for some.
+    fn undelivered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<OwedId>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<OwedRow>, BackendError>> + Send;
 
@@ -157,6 +205,17 @@ pub trait Backend: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Entry>, BackendError>> + Send;
 
+    /// The epoch of the first entry in a group's log; nothing if there is none.
+    fn log_begins(&self, group: &GroupId)
+    -> impl Future<Output = Result<Option<Epoch>, BackendError>> + Send;
+
+    /// Groups after a place, in an order of the back end's own that stays the same. A group whose head is damaged is left out.
+    fn groups(
+        &self,
+        after: Option<&GroupId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<GroupId>, BackendError>> + Send;
+
     /// What is staged in a group.
     fn staged(&self, group: &GroupId) -> impl Future<Output = Result<Option<Staged>, BackendError>> + Send;
 
@@ -165,6 +224,83 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(GroupId, InboxSeq)>, BackendError>> + Send;
+
+    /// Whether and why a group is frozen.
+    fn frozen(&self, group: &GroupId) -> impl Future<Output = Result<Option<Frozen>, BackendError>> + Send;
+
+    /// Groups that are frozen, in no order of meaning.
+    fn frozen_groups(
+        &self,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(GroupId, Frozen)>, BackendError>> + Send;
+
+    /// Says that a process is alive, which holds for a term; what it holds by that. A store that no second process can open
+    /// gives everything to whoever asks.
+    fn renew(
+        &self,
+        process: ProcessId,
+        term: Duration,
+    ) -> impl Future<Output = Result<Held, BackendError>> + Send {
+        let _ = (process, term);
+        async { Ok(Held::EVERYTHING) }
+    }
+
+    /// A process gives up some of its shares.
+    fn give_up(
+        &self,
+        process: ProcessId,
+        shares: Shares,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        let _ = (process, shares);
+        async { Ok(()) }
+    }
+
+    /// A process ends, and with it all that it holds.
+    fn retire(&self, process: ProcessId) -> impl Future<Output = Result<(), BackendError>> + Send {
+        let _ = process;
+        async { Ok(()) }
+    }
+
+    /// A device's KeyPackages after a place, oldest first, without last resorts.
+    fn stocked(
+        &self,
+        client: &ClientId,
+        after: Option<ShelfPlace>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Shelved>, BackendError>> + Send;
+
+    /// A device's last resorts, by suite.
+    fn last_resorts(
+        &self,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<Vec<LastResort>, BackendError>> + Send;
+
+    /// How much a device has in stock that has not ended at a time.
+    fn stock(
+        &self,
+        client: &ClientId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Stock, BackendError>> + Send;
+
+    /// What is known of a KeyPackage; nothing if it never was here, or if that is forgotten.
+    fn standing(
+        &self,
+        reference: &KeyPackageRef,
+    ) -> impl Future<Output = Result<Option<Standing>, BackendError>> + Send;
+
+    /// KeyPackages, in stock or not, of which nothing need be known from a time on, the earliest first; of the same time, in
+    /// any order.
+    fn outlived_key_packages(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<KeyPackageRef>, BackendError>> + Send;
+
+    /// Some KeyPackages in stock, of any devices, without last resorts.
+    fn any_stocked(
+        &self,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<KeyPackageRef>, BackendError>> + Send;
 
     /// How much waits.
     fn depths(&self) -> impl Future<Output = Result<Depths, BackendError>> + Send;

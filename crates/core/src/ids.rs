@@ -50,6 +50,10 @@ text_ids! {
     SyncToken, 4_096;
     /// A room, as the homeserver names it.
     RoomId, 255;
+    /// Why somebody froze a group, in a sentence for its members.
+    FreezeReason, limits::FREEZE_REASON_BYTES;
+    /// Who takes KeyPackages out of the directory: an account, or another service on behalf of its accounts.
+    Claimer, 255;
 }
 
 /// An MLS group, by the bytes that name it.
@@ -117,6 +121,37 @@ impl GroupId {
 impl fmt::Debug for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GroupId({})", self.0.escape_ascii())
+    }
+}
+
+/// A `KeyPackageRef`: the hash by which a KeyPackage is known.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyPackageRef(Vec<u8>);
+
+impl KeyPackageRef {
+    /// Takes the bytes if they are a hash of one of the suites.
+    ///
+    /// ```
+    /// use maypole_core::ids::KeyPackageRef;
+    ///
+    /// assert!(KeyPackageRef::parse([7; 32]).is_some());
+    /// assert!(KeyPackageRef::parse([7; 31]).is_none());
+    /// ```
+    pub fn parse(bytes: impl Into<Vec<u8>>) -> Option<Self> {
+        let bytes = bytes.into();
+        matches!(bytes.len(), 32 | 48 | 64).then_some(Self(bytes))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyPackageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -206,6 +241,12 @@ impl Sha256 {
         Self(bytes)
     }
 
+    /// The first of the bytes.
+    pub(crate) const fn first(&self) -> u8 {
+        let [first, ..] = self.0;
+        first
+    }
+
     /// From bytes that were stored.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -226,7 +267,29 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-/// Makes newtypes around a number that the store gives out, once each, growing.
+/// One run of the service, drawn anew at each start.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProcessId([u8; 16]);
+
+impl ProcessId {
+    /// From bytes that were drawn.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Makes newtypes around a number that the store gives out, growing.
 macro_rules! sequence_ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -259,6 +322,8 @@ sequence_ids! {
     InboxSeq;
     /// A row of the outbox. Never given out twice: it is part of the row's transaction IDs.
     OwedId;
+    /// A place in the stock of a device's KeyPackages: those behind it came later. A place that is free may be given out again.
+    ShelfPlace;
 }
 
 /// Where a row of the outbox waits its turn: rows of one lane leave one after the other, lanes side by side.
@@ -281,6 +346,17 @@ impl Lane {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The first byte of the hash of whom or what it is for.
+    pub(crate) fn hash_byte(&self) -> u8 {
+        match self.0.split_once('/') {
+            Some(("group", hash)) => {
+                hash.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or_default()
+            }
+            Some((_, name)) => Sha256::of(name.as_bytes()).first(),
+            None => Sha256::of(self.0.as_bytes()).first(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -292,6 +368,8 @@ mod tests {
         assert!(TxnId::parse("").is_none());
         assert!(TxnId::parse("x".repeat(255)).is_some());
         assert!(TxnId::parse("x".repeat(256)).is_none());
+        assert!(FreezeReason::parse("x".repeat(limits::FREEZE_REASON_BYTES)).is_some());
+        assert!(FreezeReason::parse("x".repeat(limits::FREEZE_REASON_BYTES + 1)).is_none());
         assert!(GroupId::parse(vec![0; 1_025]).is_none());
     }
 

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod batch;
+pub mod directory;
 pub mod group;
 pub mod ids;
 pub mod ledger;
@@ -15,4 +16,5 @@ pub mod rate;
 pub mod receipt;
 pub mod records;
 pub mod rejection;
+pub mod shares;
 pub mod time;

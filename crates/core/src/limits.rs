@@ -41,6 +41,8 @@ pub const SENDER_MESSAGES_PER_SECOND: u64 = 10;
 pub const LIMIT_NOTICE_EVERY: Duration = Duration::from_secs(1);
 /// Accounts whose speed is watched at once.
 pub const SENDERS_WATCHED: usize = 20_000;
+/// How often a full table of allowances is looked through for those who have their whole one.
+pub const FULL_TABLE_SWEPT_EVERY: Duration = Duration::from_secs(1);
 
 // What is remembered.
 
@@ -50,7 +52,7 @@ pub const REFUSAL_REMEMBERED: Duration = Duration::from_hours(24);
 pub const ANSWERS_REMEMBERED: u64 = 1_000_000;
 /// Expired answers forgotten in one write.
 pub const ANSWERS_FORGOTTEN_AT_ONCE: usize = 500;
-/// How often expired answers are looked for.
+/// How often expired answers, and KeyPackages that nobody could use any more, are looked for.
 pub const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// Push transactions whose IDs are remembered.
 pub const PUSH_TRANSACTIONS_REMEMBERED: usize = 1_000;
@@ -107,12 +109,25 @@ pub const EFFECT_TRIES: u32 = 8;
 /// Epochs of a log that are looked at for one answer. A device that is further behind joins again.
 pub const LOG_WALK_EPOCHS: u64 = 1_024;
 
+/// Epochs that a log keeps, the newest ones, however old they are.
+pub const LOG_KEPT_EPOCHS: u64 = 1_000;
+/// How long a log keeps an epoch, however many there are.
+pub const LOG_KEPT_FOR: Duration = Duration::from_hours(30 * 24);
+/// Epochs that leave a log in one write.
+pub const LOG_TRIMMED_AT_ONCE: usize = 32;
+/// How often logs are looked through for epochs that need not be kept.
+pub const LOG_TRIM_EVERY: Duration = Duration::from_hours(1);
+/// Groups that are looked through at once for that.
+pub const GROUPS_PAGE: usize = 100;
+
 /// Epochs after which a group's tree is written anew.
 pub const SNAPSHOT_EVERY_EPOCHS: u64 = 256;
 /// Deltas, in bytes, below which a group's tree is not written anew before that.
 pub const SNAPSHOT_EVERY_BYTES: u64 = 64 * 1024;
 /// Groups in which something is staged that are taken up at the start.
 pub const STAGED_AT_START: usize = 100_000;
+/// The longest reason for freezing a group.
+pub const FREEZE_REASON_BYTES: usize = 512;
 /// Entries of a group's log that are read at once.
 pub const LOG_PAGE: usize = 16;
 /// What a member takes in memory beside the bytes of its leaf and path.
@@ -154,8 +169,6 @@ pub const HEARD_LATELY: Duration = Duration::from_hours(1);
 pub const HEARD_DEVICES: usize = 256;
 /// Devices that a group is asked to add and that are not there yet.
 pub const WANTED_DEVICES: usize = 256;
-/// The longest reason for a group to be frozen.
-pub const FREEZE_REASON_BYTES: usize = 1_024;
 /// Commits of a device that may be too late, one after the other, before the next epoch is kept for it.
 pub const STALE_IN_A_ROW: u8 = 3;
 /// How long an epoch is kept for a device that was too late so often.
@@ -166,6 +179,54 @@ pub const RESERVED_AGAIN: Duration = Duration::from_mins(1);
 pub const RACERS_WATCHED: usize = 1_024;
 /// How long a staged commit keeps others waiting.
 pub const STAGED_FIRST: Duration = Duration::from_secs(5);
+
+// KeyPackages.
+
+/// The largest KeyPackage. One has about 400 bytes; what its client can do may make it longer.
+pub const KEY_PACKAGE_BYTES: usize = 16 * 1024;
+/// KeyPackages in one upload.
+pub const KEY_PACKAGES_AT_ONCE: usize = 100;
+/// KeyPackages that one device may have in stock, besides its last resorts.
+pub const KEY_PACKAGES_IN_STOCK: usize = 200;
+/// The stock below which a device should be asked for more.
+pub const KEY_PACKAGES_LOW: u64 = 20;
+/// The longest lifetime of a KeyPackage, from its first second to its last: what a commit may bring as well.
+pub const KEY_PACKAGE_LIFETIME: Duration = Duration::from_hours(400 * 24);
+/// How far the clock of a KeyPackage's maker may be off.
+pub const KEY_PACKAGE_LEEWAY: Duration = Duration::from_hours(1);
+/// How long after its end a KeyPackage is still known: longer than a clock that goes wrong is believed to be off.
+pub const KEY_PACKAGE_KNOWN_AFTER: Duration = Duration::from_hours(7 * 24);
+/// What a dialect may note of a KeyPackage.
+pub const KEY_PACKAGE_NOTES_BYTES: usize = 2 * 1024;
+/// KeyPackages that are looked at first for one to hand out.
+pub const SHELF_PAGE: usize = 8;
+/// KeyPackages that leave the stock, or memory, in one write.
+pub const KEY_PACKAGES_SWEPT_AT_ONCE: usize = 40;
+/// How often an upload is tried again while others change the same stock.
+pub const UPLOAD_TRIES: usize = 8;
+/// Devices of which one claim may want KeyPackages.
+pub const CLAIM_CLIENTS: usize = 1_000;
+/// Devices whose KeyPackages are handed out in one write.
+pub const CLAIMS_AT_ONCE: usize = 50;
+/// How often a claim may come too late for a KeyPackage of one device, before it gets the last resort. Who loses looks at
+/// twice as many as before, so that a few tries scatter any crowd over a whole stock.
+pub const CLAIM_TRIES: u32 = 16;
+/// Suites that one claim may accept.
+pub const CLAIM_SUITES: usize = 64;
+/// Types that one claim may require.
+pub const CLAIM_TYPES: usize = 256;
+/// KeyPackages that one claimer may take at once.
+pub const CLAIMER_BURST: u64 = 2_000;
+/// How often a claimer may take another one after that.
+pub const CLAIMER_EVERY: Duration = Duration::from_secs(1);
+/// KeyPackages of one device that one claimer may take at once.
+pub const CLAIMER_BURST_OF_TARGET: u64 = 10;
+/// How often a claimer may take another one of the same device after that.
+pub const CLAIMER_EVERY_OF_TARGET: Duration = Duration::from_mins(10);
+/// Claimers whose speed is watched at once.
+pub const CLAIMERS_WATCHED: usize = 20_000;
+/// Claimers and devices whose speed is watched at once.
+pub const CLAIMERS_OF_TARGETS_WATCHED: usize = 200_000;
 
 // What waits.
 
@@ -212,6 +273,24 @@ pub const SLED_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const BULK_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Threads that write files beside the embedded store.
 pub const BULK_THREADS: usize = 8;
+/// Sessions with a PostgreSQL that are open at once, unless the operator says otherwise.
+pub const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a session with it may take to open, or to become free.
+pub const POSTGRES_CONNECT: Duration = Duration::from_secs(10);
+/// How long one statement of it may take.
+pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(30);
+/// How long a statement may wait for a row that another transaction holds.
+pub const POSTGRES_LOCK: Duration = Duration::from_secs(10);
+/// How often a transaction is tried that others were in the way of.
+pub const POSTGRES_TRIES: usize = 16;
+/// How long a process that shares a store counts as alive after it last said so.
+pub const LEASE_TERM: Duration = Duration::from_secs(10);
+/// How often it says so.
+pub const LEASE_EVERY: Duration = Duration::from_secs(2);
+/// How often it looks for what another process has left to it.
+pub const SHARED_LOOK: Duration = Duration::from_millis(200);
+/// How often a database that does not answer is looked for.
+pub const POSTGRES_LOOK: Duration = Duration::from_secs(1);
 /// Damaged records that are kept for the operator; older ones make room.
 pub const QUARANTINED_ROWS: usize = 10_000;
 /// How long a store may wait for its own earlier handle to let go.
@@ -320,6 +399,19 @@ pub const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
 pub const EXPLAINED_MEMBERS: usize = 1_000;
 /// Effects of a staged commit that are listed to the operator.
 pub const EXPLAINED_EFFECTS: usize = 1_000;
+/// Frozen groups that are listed to the operator.
+pub const FROZEN_LISTED: usize = 1_000;
+
+/// Epochs of a log in one answer to the operator, if so many fit.
+pub const ADMIN_LOG_EPOCHS: usize = 128;
+/// Bytes of a log in one answer to the operator; a single epoch may have more.
+pub const ADMIN_LOG_BYTES: usize = 2 * 1024 * 1024;
+/// Devices that came, or went, with one epoch, that are listed to the operator.
+pub const LOGGED_CLIENTS: usize = 1_000;
+/// The longest line of a file with a log: a receipt, and the largest commit in base64.
+pub const LOG_LINE_BYTES: usize = 40 * 1024 * 1024;
+/// Lines of a file with a log.
+pub const LOG_LINES: usize = 2_000_000;
 
 // What the operator writes.
 
@@ -333,6 +425,8 @@ pub const YAML_NODES: usize = 10_000;
 pub const TOKEN_MIN_BYTES: usize = 32;
 /// The longest token.
 pub const TOKEN_BYTES: usize = 1_024;
+/// The longest address of a database.
+pub const DATABASE_ADDRESS_BYTES: usize = 4_096;
 /// Addresses of one listener.
 pub const LISTENER_ADDRESSES: usize = 16;
 /// The largest compiled regular expression of a registration.

@@ -1,59 +1,88 @@
-//! How fast one account may send: a bucket for each, in a table of bounded size.
+//! How fast somebody may go: a bucket for each, in a table of bounded size.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
 use crate::ids::UserId;
 use crate::limits;
 use crate::time::Timestamp;
 
-/// One account's allowance.
+/// How fast everybody in a table may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How much at once.
+    pub burst: u64,
+    /// How often one more after that.
+    pub every: Duration,
+    /// How many are watched at once.
+    pub watched: usize,
+}
+
+/// How fast an account may send messages.
+const OF_SENDERS: Pace = Pace {
+    burst: limits::SENDER_BURST_MESSAGES,
+    every: Duration::from_millis(1_000 / limits::SENDER_MESSAGES_PER_SECOND),
+    watched: limits::SENDERS_WATCHED,
+};
+
+/// One's allowance.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// Messages that may still be sent at `as_of`, in thousandths.
-    left_milli: u64,
+    /// What may still be taken at `as_of`, as the time in which so much comes back.
+    left_ms: u64,
     as_of: Timestamp,
     told_at: Option<Timestamp>,
 }
 
-/// The account sends too fast.
+/// Somebody goes too fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooFast {
-    /// How long until it may send again.
+    /// How long until it may go on.
     pub retry_after: Duration,
     /// Whether to tell it: it was not told lately. A flood must not be answered with a flood.
     pub tell: bool,
 }
 
-/// The allowances of all accounts that sent lately.
-#[derive(Debug, Default)]
-pub struct Allowances {
-    buckets: HashMap<UserId, Bucket>,
+/// The allowances of all who were active lately.
+#[derive(Debug)]
+pub struct Allowances<K = UserId> {
+    pace: Pace,
+    buckets: HashMap<K, Bucket>,
+    /// When those who have their whole allowance were last looked for.
+    swept_at: Option<Timestamp>,
 }
 
-const BURST_MILLI: u64 = limits::SENDER_BURST_MESSAGES * 1_000;
+impl Default for Allowances {
+    /// Those of accounts that send messages.
+    fn default() -> Self {
+        Self::new(OF_SENDERS)
+    }
+}
 
-impl Allowances {
-    /// Takes one message off the account's allowance, or says how long to wait for it.
-    pub fn take(&mut self, user: &UserId, now: Timestamp) -> Result<(), TooFast> {
-        if self.buckets.len() >= limits::SENDERS_WATCHED && !self.buckets.contains_key(user) {
-            self.buckets.retain(|_, bucket| {
-                *bucket = refilled(*bucket, now);
-                bucket.left_milli < BURST_MILLI
-            });
-            if self.buckets.len() >= limits::SENDERS_WATCHED {
-                return Err(TooFast { retry_after: Duration::from_secs(1), tell: false });
+impl<K: Clone + Eq + Hash> Allowances<K> {
+    /// Allowances that nobody has used.
+    pub fn new(pace: Pace) -> Self {
+        Self { pace, buckets: HashMap::new(), swept_at: None }
+    }
+
+    /// Takes one off somebody's allowance, or says how long to wait for it.
+    pub fn take(&mut self, who: &K, now: Timestamp) -> Result<(), TooFast> {
+        let pace = self.pace;
+        if self.buckets.len() >= pace.watched && !self.buckets.contains_key(who) {
+            self.sweep(now);
+            if self.buckets.len() >= pace.watched {
+                return Err(TooFast { retry_after: limits::FULL_TABLE_SWEPT_EVERY, tell: false });
             }
         }
-        let full = Bucket { left_milli: BURST_MILLI, as_of: now, told_at: None };
-        let bucket = self.buckets.entry(user.clone()).or_insert(full);
-        *bucket = refilled(*bucket, now);
-        if let Some(left) = bucket.left_milli.checked_sub(1_000) {
-            bucket.left_milli = left;
+        let full = Bucket { left_ms: pace.full_ms(), as_of: now, told_at: None };
+        let bucket = self.buckets.entry(who.clone()).or_insert(full);
+        *bucket = pace.refilled(*bucket, now);
+        if let Some(left_ms) = bucket.left_ms.checked_sub(pace.one_ms()) {
+            bucket.left_ms = left_ms;
             return Ok(());
         }
-        let missing_milli = 1_000 - bucket.left_milli;
-        let retry_after = Duration::from_millis(missing_milli.div_ceil(limits::SENDER_MESSAGES_PER_SECOND));
+        let retry_after = Duration::from_millis(pace.one_ms().saturating_sub(bucket.left_ms));
         let tell = bucket
             .told_at
             .is_none_or(|told_at| now >= told_at.plus(limits::LIMIT_NOTICE_EVERY) || now < told_at);
@@ -63,20 +92,45 @@ impl Allowances {
         Err(TooFast { retry_after, tell })
     }
 
-    /// Gives one message back to the account: what it was taken for did not happen.
-    pub fn give_back(&mut self, user: &UserId) {
-        if let Some(bucket) = self.buckets.get_mut(user) {
-            bucket.left_milli = bucket.left_milli.saturating_add(1_000).min(BURST_MILLI);
+    /// Makes room; not again and again in a table that stays full, because that means a look at all of it.
+    fn sweep(&mut self, now: Timestamp) {
+        if self
+            .swept_at
+            .is_some_and(|swept_at| swept_at <= now && now < swept_at.plus(limits::FULL_TABLE_SWEPT_EVERY))
+        {
+            return;
+        }
+        self.swept_at = Some(now);
+        let pace = self.pace;
+        self.buckets.retain(|_, bucket| {
+            *bucket = pace.refilled(*bucket, now);
+            bucket.left_ms < pace.full_ms()
+        });
+    }
+
+    /// Gives one back: what it was taken for did not happen.
+    pub fn give_back(&mut self, who: &K) {
+        if let Some(bucket) = self.buckets.get_mut(who) {
+            bucket.left_ms = bucket.left_ms.saturating_add(self.pace.one_ms()).min(self.pace.full_ms());
         }
     }
 }
 
-/// The bucket as it stands now. A clock that jumps back gives nothing and takes nothing.
-fn refilled(bucket: Bucket, now: Timestamp) -> Bucket {
-    let passed_ms = now.as_millis().saturating_sub(bucket.as_of.as_millis());
-    let gained_milli = passed_ms.saturating_mul(limits::SENDER_MESSAGES_PER_SECOND);
-    let left_milli = bucket.left_milli.saturating_add(gained_milli).min(BURST_MILLI);
-    Bucket { left_milli, as_of: now, ..bucket }
+impl Pace {
+    fn one_ms(self) -> u64 {
+        u64::try_from(self.every.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn full_ms(self) -> u64 {
+        self.burst.saturating_mul(self.one_ms())
+    }
+
+    /// The bucket as it stands now. A clock that jumps back gives nothing and takes nothing.
+    fn refilled(self, bucket: Bucket, now: Timestamp) -> Bucket {
+        let passed_ms = now.as_millis().saturating_sub(bucket.as_of.as_millis());
+        let left_ms = bucket.left_ms.saturating_add(passed_ms).min(self.full_ms());
+        Bucket { left_ms, as_of: now, ..bucket }
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +160,35 @@ mod tests {
             assert_eq!(allowances.take(&user("mallory"), later), Ok(()));
         }
         assert!(allowances.take(&user("mallory"), later).unwrap_err().tell, "told again after a while");
+    }
+
+    #[test]
+    fn a_full_table_is_not_looked_through_for_everybody_who_is_turned_away() {
+        let pace = Pace { burst: 2, every: Duration::from_millis(100), watched: 1 };
+        let mut allowances = Allowances::new(pace);
+        let at = Timestamp::from_millis;
+        assert_eq!(allowances.take(&1, at(1_000)), Ok(()));
+        assert!(allowances.take(&2, at(1_050)).is_err());
+        // By now the first has its whole allowance, but nobody looks.
+        assert!(allowances.take(&2, at(2_049)).is_err());
+        assert_eq!(allowances.take(&2, at(2_050)), Ok(()));
+        // A clock that jumps back is no reason to wait.
+        assert!(allowances.take(&3, at(2_060)).is_err());
+        allowances.give_back(&2);
+        assert_eq!(allowances.take(&3, at(2_049)), Ok(()));
+    }
+
+    #[test]
+    fn a_slow_pace_loses_nothing_to_those_who_ask_often() {
+        let pace = Pace { burst: 1, every: Duration::from_mins(10), watched: 10 };
+        let mut allowances = Allowances::new(pace);
+        let start = Timestamp::from_millis(0);
+        assert_eq!(allowances.take(&1, start), Ok(()));
+        for second in 1..600 {
+            let wait = allowances.take(&1, start.plus(Duration::from_secs(second))).unwrap_err().retry_after;
+            assert_eq!(wait, Duration::from_secs(600 - second));
+        }
+        assert_eq!(allowances.take(&1, start.plus(Duration::from_mins(10))), Ok(()));
     }
 
     #[test]

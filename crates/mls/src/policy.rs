@@ -114,7 +114,7 @@ pub trait Policy: Sync {
 /// ```
 pub trait Component: Sync {
     /// The component's data in the group after updates, in the order of their commit; nothing when they are not valid.
-    /// There is always one update at least.
+    /// There is always one update at least. It is asked before signatures are verified, of whatever an external commit holds.
     fn update(&self, before: Option<&[u8]>, updates: &[&[u8]]) -> Option<Vec<u8>>;
 
     /// Whether its data may be removed. By default it may.

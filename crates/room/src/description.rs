@@ -3,8 +3,12 @@
 //! group.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use maypole_core::ids::UserId;
 use serde::{Deserialize, Serialize};
+
+use crate::bytes::{decode, encode};
 
 /// The answer's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,4 +83,41 @@ pub struct Limits {
 /// ```
 pub fn external_sender_identity(user_id: &str, receipt_key_id: &str, receipt_key: &str) -> String {
     format!("{user_id}/{receipt_key_id}/{receipt_key}")
+}
+
+/// The service as a group names it in its one external sender: by what its receipts are verified with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceKeys {
+    /// Its account.
+    pub user: UserId,
+    /// The ID of the key that signs receipts.
+    pub receipt_key_id: String,
+    /// That key.
+    pub receipt_key: Vec<u8>,
+}
+
+impl ServiceKeys {
+    /// Reads an identity that [`external_sender_identity`] wrote.
+    ///
+    /// ```
+    /// use maypole_room::description::ServiceKeys;
+    ///
+    /// let keys = ServiceKeys::parse("@:a.org/ed25519:1/a/b+").unwrap();
+    /// assert_eq!((keys.user.as_str(), keys.receipt_key_id.as_str()), ("@:a.org", "ed25519:1"));
+    /// assert_eq!(keys.to_string(), "@:a.org/ed25519:1/a/b+");
+    /// assert_eq!(ServiceKeys::parse("@:a.org/PHONE"), None);
+    /// ```
+    pub fn parse(identity: &str) -> Option<Self> {
+        let mut parts = identity.splitn(3, '/');
+        let user = parts.next().filter(|user| ruma::UserId::parse(*user).is_ok()).and_then(UserId::parse)?;
+        let receipt_key_id = parts.next().filter(|id| id.starts_with("ed25519:"))?.to_owned();
+        Some(Self { user, receipt_key_id, receipt_key: decode(parts.next()?)? })
+    }
+}
+
+impl fmt::Display for ServiceKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = encode(&self.receipt_key);
+        f.write_str(&external_sender_identity(self.user.as_str(), &self.receipt_key_id, &key))
+    }
 }

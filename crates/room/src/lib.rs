@@ -5,6 +5,7 @@
 
 pub mod accepted;
 pub mod bytes;
+pub mod chain;
 pub mod commit_event;
 pub mod delivery_service;
 pub mod description;

@@ -65,6 +65,7 @@ pub(crate) fn particulars(rejection: &Rejection) -> Vec<(&'static str, Value)> {
         Rejection::BadJson { field, .. } => vec![("field", json!(field))],
         Rejection::Malformed { offset, .. } => vec![("offset", json!(offset))],
         Rejection::TooLarge { limit_bytes, .. } => vec![("limit_bytes", json!(limit_bytes))],
+        Rejection::TooMany { limit, .. } => vec![("limit", json!(limit))],
         Rejection::LimitExceeded { retry_after } => {
             vec![("retry_after_ms", json!(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX)))]
         }
@@ -182,6 +183,7 @@ mod tests {
                 "offset",
             ),
             (Rejection::TooLarge { what: "the blob", limit_bytes: 5 }, "limit_bytes"),
+            (Rejection::too_many("KeyPackages", 5), "limit"),
             (Rejection::LimitExceeded { retry_after: Duration::from_millis(70) }, "retry_after_ms"),
             (Rejection::Unsupported(Unsupported::ProtocolVersion(2)), "supported"),
             (Rejection::Unsupported(Unsupported::WireFormat(3)), "supported"),

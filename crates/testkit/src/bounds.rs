@@ -19,6 +19,11 @@ pub const SYNAPSE_STOP: Duration = Duration::from_secs(20);
 /// How long one look at a starting Synapse's health may take.
 pub const HEALTH_REQUEST: Duration = Duration::from_secs(2);
 
+/// How long a PostgreSQL may take until it answers.
+pub const POSTGRES_BOOT: Duration = Duration::from_secs(90);
+/// How long a PostgreSQL may take to stop by itself before it is killed.
+pub const POSTGRES_STOP: Duration = Duration::from_secs(30);
+
 /// How long one request of a user may take.
 pub const USER_REQUEST: Duration = Duration::from_secs(60);
 /// How long `/sync` is asked to wait for something to happen.

@@ -11,6 +11,8 @@ pub mod mls;
 #[cfg(feature = "world")]
 pub mod ports;
 #[cfg(feature = "world")]
+pub mod postgres;
+#[cfg(feature = "world")]
 pub mod provision;
 #[cfg(feature = "world")]
 pub mod recorder;
@@ -22,6 +24,8 @@ mod secrets;
 pub mod service;
 #[cfg(feature = "world")]
 pub mod synapse;
+#[cfg(feature = "world")]
+mod tied;
 #[cfg(feature = "world")]
 pub mod user;
 #[cfg(feature = "world")]

@@ -37,7 +37,17 @@ impl House {
 
     /// Starts both, the Synapse with changed settings, and waits until the service is ready.
     pub async fn start_with(binary: &Path, settings: impl FnOnce(Builder) -> Builder) -> Result<Self> {
+        Self::start_as(Service::prepare(binary)?, settings).await
+    }
+
+    /// Starts both, the service with its store in a database, and waits until the service is ready.
+    pub async fn start_on(binary: &Path, database: &str) -> Result<Self> {
         let mut service = Service::prepare(binary)?;
+        service.database = Some(database.to_owned());
+        Self::start_as(service, |builder| builder).await
+    }
+
+    async fn start_as(mut service: Service, settings: impl FnOnce(Builder) -> Builder) -> Result<Self> {
         let builder = Synapse::builder().server_name(SERVER_NAME).registration_file(service.registration());
         let synapse = settings(builder).start().await?;
         service.configure(&synapse.base_url(), "")?;
@@ -61,6 +71,7 @@ pub struct Service {
     folder: Option<TempDir>,
     listener: HeldPort,
     operations: HeldPort,
+    database: Option<String>,
     child: Mutex<Option<Child>>,
     http: reqwest::Client,
 }
@@ -74,6 +85,7 @@ impl Service {
             folder: Some(folder),
             listener: HeldPort::any()?,
             operations: HeldPort::any()?,
+            database: None,
             child: Mutex::default(),
             http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?,
         };
@@ -88,6 +100,28 @@ impl Service {
             &service.registration().to_string_lossy(),
         ])?;
         Ok(service)
+    }
+
+    /// Another process of the same service: with its registration, its keys and its database, and a folder and ports of its
+    /// own.
+    pub fn twin(&self) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("maypole-service-").tempdir()?;
+        let twin = Self {
+            binary: self.binary.clone(),
+            folder: Some(folder),
+            listener: HeldPort::any()?,
+            operations: HeldPort::any()?,
+            database: self.database.clone(),
+            child: Mutex::default(),
+            http: self.http.clone(),
+        };
+        std::fs::copy(self.registration(), twin.registration()).context("cannot copy the registration")?;
+        Ok(twin)
+    }
+
+    /// Where its keys lie.
+    pub fn keys(&self) -> PathBuf {
+        self.folder().join("data/keys")
     }
 
     /// Runs one of the binary's commands; gives what it printed, or fails with what it said.
@@ -105,12 +139,14 @@ impl Service {
 
     /// Writes the configuration: the Synapse at `homeserver_url`, and whatever sections stand in `more`.
     pub fn configure(&self, homeserver_url: &str, more: &str) -> Result<()> {
+        let database = self.database.as_ref().map(|address| format!(", postgres: {address:?}"));
+        let database = database.unwrap_or_default();
         let text = format!(
             "homeserver: {{url: {homeserver_url:?}, server_name: {SERVER_NAME:?}}}\n\
              appservice: {{registration: registration.yaml}}\n\
              listener: {{address: [{:?}]}}\n\
              operations: {{address: {:?}}}\n\
-             store: {{path: data}}\n{more}\n",
+             store: {{path: data{database}}}\n{more}\n",
             self.listener.address().to_string(),
             self.operations.address().to_string(),
         );

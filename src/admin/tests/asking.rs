@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use maypole_core::ids::RoomId;
+use maypole_core::ids::{FreezeReason, RoomId};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
-use super::super::{AdminLimits, AskError, Explanation, Listener, explain};
+use super::super::{AdminLimits, AskError, Explanation, Listener, explain, freeze, frozen, unfreeze};
 use super::{Fake, Served, explanation, patient, socket_in};
 
 fn room(text: &str) -> RoomId {
@@ -89,6 +89,21 @@ async fn what_the_service_knows_arrives_whole() {
     let failing = Served::by(Fake::Fails("the store is closed"), patient()).await;
     let error = asked(&failing, "!room:a.org").await.unwrap_err();
     assert!(matches!(&error, AskError::Refused(why) if why == "the store is closed"), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_to_be_done_is_done_for_rooms_that_there_are() {
+    let served = Served::knowing().await;
+    let (path, reason) = (served.path(), || FreezeReason::parse("moving").unwrap());
+    let unknown = freeze(&path, &room("!other:a.org"), reason(), patient()).await.unwrap_err();
+    assert!(matches!(&unknown, AskError::Refused(why) if why.contains("no group for !other:a.org")));
+    let unknown = unfreeze(&path, &room("!other:a.org"), patient()).await.unwrap_err();
+    assert!(matches!(&unknown, AskError::Refused(why) if why.contains("no group for !other:a.org")));
+    let done = freeze(&path, &room("!room:a.org"), reason(), patient()).await.unwrap();
+    assert_eq!((done.room, done.freeze.reason.as_str()), (room("!room:a.org"), "moving"));
+    assert!(unfreeze(&path, &room("!room:a.org"), patient()).await.unwrap().was_frozen);
+    let listed = frozen(&path, patient()).await.unwrap();
+    assert_eq!((listed.rooms.len(), listed.more), (1, false));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ const SOON: Duration = Duration::from_millis(50);
 async fn malformed_requests_are_refused_in_a_sentence() {
     let served = Served::knowing().await;
     let deep = format!("{{\"command\":{}{}}}", "[".repeat(1_000), "]".repeat(1_000));
+    let long = format!(r#"{{"command":"freeze","room":"!room:a.org","reason":"{}"}}"#, "x".repeat(513));
     for (request, why) in [
         ("", "not a JSON object"),
         ("explain", "not a JSON object"),
@@ -24,13 +25,26 @@ async fn malformed_requests_are_refused_in_a_sentence() {
         (&deep, "not a JSON object"),
         ("{}", "no `command`; there are: `explain`"),
         (r#"{"command":7}"#, "no `command`"),
-        (r#"{"command":"freeze"}"#, "no such command; there are: `explain`"),
+        (r#"{"command":"melt"}"#, "no such command; there are: `explain`"),
         (r#"{"command":""}"#, "no such command"),
         (r#"{"command":"explain"}"#, "takes a `room`"),
         (r#"{"command":"explain","room":7}"#, "takes a `room`"),
         (r#"{"command":"explain","room":""}"#, "takes a `room`"),
         (r#"{"command":"explain","room":"@alice:a.org"}"#, "takes a `room`"),
         (r#"{"command":"explain","room":"!room:a.org","as":"x"}"#, "no \"as\""),
+        (r#"{"command":"freeze","room":"!room:a.org"}"#, "takes a `reason`"),
+        (r#"{"command":"freeze","room":"!room:a.org","reason":""}"#, "takes a `reason`"),
+        (r#"{"command":"freeze","room":"!room:a.org","reason":7}"#, "takes a `reason`"),
+        (r#"{"command":"freeze","reason":"x"}"#, "takes a `room`"),
+        (&long, "at most 512 bytes"),
+        (r#"{"command":"unfreeze"}"#, "takes a `room`"),
+        (r#"{"command":"unfreeze","room":"!room:a.org","reason":"x"}"#, "no \"reason\""),
+        (r#"{"command":"log","room":"!room:a.org","from":-1}"#, "takes `from`"),
+        (r#"{"command":"log","room":"!room:a.org","from":"1"}"#, "takes `from`"),
+        (r#"{"command":"log","room":"!room:a.org","to":9007199254740992}"#, "takes `to`"),
+        (r#"{"command":"log","from":1}"#, "takes a `room`"),
+        (r#"{"command":"log","room":"!room:a.org","till":1}"#, "no \"till\""),
+        (r#"{"command":"frozen","room":"!room:a.org"}"#, "nothing else and no \"room\""),
     ] {
         let said = error(&served.says_to(format!("{request}\n").as_bytes()).await);
         assert!(said.contains(why), "{request}: {said}");

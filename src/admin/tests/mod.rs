@@ -3,18 +3,22 @@
 mod asking;
 mod misuse;
 mod places;
+pub(crate) mod receipts;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use maypole_core::ids::{Epoch, RoomId};
+use maypole_core::ids::{Epoch, FreezeReason, RoomId};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{AdminLimits, Explain, Explanation, LastCommit, Listener, Member, Staged};
+use super::{
+    AdminLimits, Explanation, Freeze, FrozenRoom, FrozenRooms, LastCommit, Lifted, Listener, LogPage,
+    LogRange, LoggedEpoch, Member, Operate, Staged,
+};
 
 /// What is known about the one group that there is.
 pub(crate) fn explanation() -> Explanation {
@@ -36,6 +40,7 @@ pub(crate) fn explanation() -> Explanation {
         }),
         receipt: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU".to_owned(),
         staged: Some(Staged { since_ms: 8_000, effects: vec!["invite @carol:b.org".to_owned()] }),
+        frozen: Some(Freeze { since_ms: 38_000, reason: "moving to another server".to_owned() }),
         waiting: 5,
         log_epochs: 4,
     }
@@ -49,7 +54,7 @@ pub(crate) enum Fake {
     Ponders,
 }
 
-impl Explain for Fake {
+impl Operate for Fake {
     async fn explain(&self, room: &RoomId) -> Result<Option<Explanation>, String> {
         match self {
             Self::Knows(explanation) => Ok(Some((**explanation).clone()).filter(|known| known.room == *room)),
@@ -57,6 +62,60 @@ impl Explain for Fake {
             Self::Ponders => std::future::pending().await,
         }
     }
+
+    async fn freeze(&self, room: &RoomId, reason: FreezeReason) -> Result<Option<FrozenRoom>, String> {
+        let freeze = Freeze { reason: reason.to_string(), since_ms: 1 };
+        Ok(self.explain(room).await?.map(|known| FrozenRoom { room: known.room, freeze }))
+    }
+
+    async fn unfreeze(&self, room: &RoomId) -> Result<Option<Lifted>, String> {
+        let lifted = |known: Explanation| Lifted { room: known.room, was_frozen: known.frozen.is_some() };
+        Ok(self.explain(room).await?.map(lifted))
+    }
+
+    async fn frozen(&self) -> Result<FrozenRooms, String> {
+        let known = self.explain(&explanation().room).await?;
+        let frozen = known.and_then(|known| Some(FrozenRoom { room: known.room, freeze: known.frozen? }));
+        Ok(FrozenRooms { rooms: frozen.into_iter().collect(), more: false })
+    }
+
+    async fn log(&self, room: &RoomId, range: LogRange) -> Result<Option<LogPage>, String> {
+        let Some(known) = self.explain(room).await? else { return Ok(None) };
+        let last = range.to.map_or(known.epoch, |to| to.min(known.epoch));
+        let asked = logged(known.epoch.get() + 1).into_iter();
+        let mut epochs: Vec<_> =
+            asked.filter(|logged| logged.epoch >= range.from && logged.epoch <= last).collect();
+        let next = epochs.get(PAGE).map(|logged| logged.epoch);
+        epochs.truncate(PAGE);
+        let service = receipts::keys().to_string();
+        Ok(Some(LogPage {
+            room: known.room,
+            begins: Epoch::ZERO,
+            current: known.epoch,
+            service,
+            epochs,
+            next,
+        }))
+    }
+}
+
+/// Epochs in one answer of the one who knows.
+const PAGE: usize = 2;
+
+/// A log of so many epochs.
+fn logged(count: u64) -> Vec<LoggedEpoch> {
+    let one = |receipt: &maypole_room::receipt::RoomReceipt| LoggedEpoch {
+        epoch: receipt.receipt().epoch,
+        sender: "@alice:a.org/PHONE".to_owned(),
+        accepted_at_ms: receipt.receipt().issued_at.as_millis(),
+        joined: vec!["@bob:b.org/LAPTOP".to_owned()],
+        joined_total: 3,
+        left: Vec::new(),
+        left_total: 0,
+        commit: maypole_room::bytes::encode(receipt.receipt().commit.as_bytes()),
+        receipt: receipts::signed(receipt),
+    };
+    receipts::chain(count).iter().map(one).collect()
 }
 
 /// Bounds with patience for a test that does not wait.

@@ -150,7 +150,7 @@ impl<B: Backend> Sources<'_, B> {
                     let rule = "only a device with a leaf in the group may ask for its commits; ask for `group_info`";
                     return Err(Rejection::forbidden(rule).into());
                 }
-                let oldest = oldest(group);
+                let oldest = self.oldest(group).await?;
                 if from_epoch < oldest {
                     return Err(Rejection::EpochGone { from: from_epoch, oldest }.into());
                 }
@@ -174,6 +174,15 @@ impl<B: Backend> Sources<'_, B> {
             ratchet_tree: self.blobs.place(group.mls().ratchet_tree(), limits::INLINE_BYTES).await?,
             receipt: serde_json::from_slice(&entry.receipt).unwrap_or_default(),
         }))
+    }
+
+    /// The oldest epoch from which commits are told: neither too many of them, nor any that the log has not any more.
+    async fn oldest(&self, group: &Group) -> Result<Epoch, LedgerError> {
+        let walked = group.epoch().get().saturating_sub(limits::LOG_WALK_EPOCHS);
+        let begins = self.ledger.log_begins(group.id()).await?;
+        // Who is in the epoch before the log's first needs that one next.
+        let kept = begins.map_or(0, |begins| begins.get().saturating_sub(1));
+        Ok(Epoch::new(walked.max(kept)).unwrap_or(Epoch::ZERO))
     }
 
     /// The commits that a device may see, as many as fit into an event.
@@ -205,7 +214,7 @@ impl<B: Backend> Sources<'_, B> {
         from: Epoch,
         most: usize,
     ) -> Result<(Vec<CommitEvent>, bool), Unanswered> {
-        if from < oldest(group) {
+        if from < self.oldest(group).await? {
             return Ok((Vec::new(), true));
         }
         let visible = self.visible(group, client, from).await?;
@@ -216,6 +225,10 @@ impl<B: Backend> Sources<'_, B> {
             let entries = self.ledger.log(group.id(), first, limits::LOG_PAGE).await?;
             let Some(last) = entries.last() else { break };
             next = last.epoch.next();
+            if entries.first().is_some_and(|entry| entry.epoch != first) {
+                // They left the log meanwhile. Whoever asks again is told so.
+                return Ok((Vec::new(), true));
+            }
             for entry in entries {
                 if !visible.contains(&entry.epoch) {
                     continue;
@@ -265,7 +278,7 @@ impl<B: Backend> Sources<'_, B> {
 
     /// An entry of the log as it was told when it was new, without the committer's own name for it.
     async fn event(&self, room: &RoomId, group: &GroupId, entry: Entry) -> Result<CommitEvent, Unanswered> {
-        let notes: EntryNotes = serde_json::from_slice(&entry.notes).unwrap_or_default();
+        let notes = EntryNotes::read(&entry.notes);
         let noted = |value: Option<Value>| value.and_then(|value| Bytes::read("message", &value).ok());
         let message = match noted(notes.message) {
             Some(message) => message,
@@ -287,9 +300,4 @@ impl<B: Backend> Sources<'_, B> {
             receipt: serde_json::from_slice(&entry.receipt).unwrap_or_default(),
         })
     }
-}
-
-/// The oldest epoch from which commits are told.
-fn oldest(group: &Group) -> Epoch {
-    Epoch::new(group.epoch().get().saturating_sub(limits::LOG_WALK_EPOCHS)).unwrap_or(Epoch::ZERO)
 }

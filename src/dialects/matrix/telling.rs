@@ -34,7 +34,7 @@ pub struct Asker {
     question: Sha256,
 }
 
-/// What the log notes of an epoch: what was uploaded for it.
+/// What the log notes of an epoch: what was uploaded for it, and where its acceptance is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryNotes {
     /// The commit, where it is too large for an event.
@@ -43,6 +43,16 @@ pub struct EntryNotes {
     /// What it cites, where that is too large.
     #[serde(default)]
     pub auth_events: Option<Value>,
+    /// The key under which the acceptance is remembered, as long as the epoch is in the log.
+    #[serde(default)]
+    pub answer: Option<AnswerKey>,
+}
+
+impl EntryNotes {
+    /// As they were stored.
+    pub fn read(bytes: &[u8]) -> Self {
+        serde_json::from_slice(bytes).unwrap_or_default()
+    }
 }
 
 impl Asker {
@@ -132,8 +142,9 @@ impl Teller {
         let signed = receipt.signed(&self.our_user, key.id(), &key.sign(&receipt.signable()));
         let lane = Lane::of_group(&decision.receipt.group);
         let epoch = Epoch { room, decision, prefix, lane, receipt: signed, now };
-        let (answer, owed, notes) =
+        let (answer, owed, mut notes) =
             if begins { accepted(&epoch, asker) } else { self.committed(&epoch, asker).await? };
+        notes.answer = Some(asker.key);
         let answer = Answer {
             question: asker.question,
             reply: answer.delivery.clone(),
@@ -168,6 +179,7 @@ impl Teller {
                 AuthEvents::Blob(blob) => Some(blob.to_value()),
                 AuthEvents::Inline(_) => None,
             },
+            answer: None,
         };
         let mut event = CommitEvent {
             room_id: epoch.room.clone(),

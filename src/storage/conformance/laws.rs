@@ -5,15 +5,17 @@ use std::sync::Arc;
 use maypole_core::batch::{Backend, BackendError, Batch, Expect, Op};
 use maypole_core::ids::{InboxSeq, OwedId};
 use maypole_core::limits;
+use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use proptest::prelude::*;
 
 use super::Place;
 use super::model::Model;
 use super::samples::{
-    agenda, answer, aside, batch, entry, epoch, group, head, key, message, owed, owed_to_many, snapshot,
-    staged, token, transaction, user,
+    agenda, answer, aside, batch, client, entry, epoch, frozen, group, head, key, key_package, message, owed,
+    owed_to_many, reference, snapshot, staged, token, transaction, user,
 };
+use super::{directory, key_packages};
 
 /// Every law that needs no random cases. Each gets a place of its own.
 pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
@@ -29,6 +31,12 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     of_many_commits_of_one_epoch_one_wins(&place()).await;
     of_many_amendments_of_one_agenda_one_wins(&place()).await;
     a_log_is_read_in_order_and_in_pages(&place()).await;
+    a_freeze_stays_until_it_is_lifted(&place()).await;
+    what_is_in_hand_is_not_given_again(&place()).await;
+    a_log_begins_where_what_was_removed_ended(&place()).await;
+    groups_are_listed_in_pages_each_once(&place()).await;
+    key_packages::all(&place).await;
+    directory::all(&place).await;
 }
 
 async fn an_empty_store_is_empty(place: &impl Place) {
@@ -50,6 +58,11 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Op::SetHead(head(1, 5, 10)),
         Op::Stage(staged(1, 7, 10)),
         Op::SetAgenda(agenda(1, 3, 10)),
+        Op::Freeze(group(1), frozen(3, 10)),
+        Op::Shelve(key_package("bob", 1, 10, 10)),
+        Op::Shelve(key_package("bob", 2, 10, 10)),
+        Op::TakeOut(reference(2)),
+        Op::Shelve(key_package("bob", 3, 10, 10)),
     ];
     store.apply(batch(vec![Expect::Unbound, Expect::Cursor(None)], setup)).await.unwrap();
     let broken = [
@@ -69,6 +82,12 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Expect::StagedIn(group(1), None),
         Expect::StagedIn(group(1), Some(InboxSeq::new(8))),
         Expect::StagedIn(group(2), Some(InboxSeq::new(7))),
+        Expect::NotFrozen(group(1)),
+        Expect::NewKeyPackage(reference(1)),
+        Expect::NewKeyPackage(reference(2)),
+        Expect::InStock(reference(2)),
+        Expect::InStock(reference(4)),
+        Expect::StockAtMost(client("bob"), 1),
     ];
     let before = store.depths().await.unwrap();
     for expect in broken {
@@ -124,6 +143,8 @@ async fn every_size_comes_back_whole(place: &impl Place) {
             Op::PutSnapshot(group(seed % 4), snapshot(seed, size)),
             Op::Stage(staged(seed % 4, seed, size)),
             Op::SetAgenda(agenda(seed % 4, seed, size)),
+            Op::Freeze(group(seed % 4), frozen(seed, size)),
+            Op::Shelve(key_package("bob", seed, seed, size)),
         ];
         model.apply(batch(Vec::new(), ops.clone())).unwrap();
         store.apply(batch(Vec::new(), ops)).await.unwrap();
@@ -305,6 +326,96 @@ async fn a_log_is_read_in_order_and_in_pages(place: &impl Place) {
     place.close(store).await;
 }
 
+async fn a_log_begins_where_what_was_removed_ended(place: &impl Place) {
+    let store = place.open().await;
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), None);
+    // Large and alike: entries may share what lies beside the records.
+    let both = |at| [Op::Append(group(1), entry(at, 9_000)), Op::Append(group(2), entry(at, 9_000))];
+    store.apply(batch(Vec::new(), (254..258).flat_map(both).collect())).await.unwrap();
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), Some(epoch(254)));
+    let removed = |at| Op::RemoveEntry(group(1), epoch(at));
+    store.apply(batch(Vec::new(), vec![removed(254), removed(255), removed(9)])).await.unwrap();
+    place.close(store).await;
+    let store = place.open().await;
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), Some(epoch(256)));
+    assert_eq!(store.log(&group(1), epoch(0), 9).await.unwrap(), [entry(256, 9_000), entry(257, 9_000)]);
+    assert_eq!(store.log(&group(2), epoch(0), 9).await.unwrap().len(), 4, "another group's log is whole");
+    store.apply(batch(Vec::new(), vec![removed(256), removed(257)])).await.unwrap();
+    assert_eq!(store.log_begins(&group(1)).await.unwrap(), None);
+    place.close(store).await;
+}
+
+async fn groups_are_listed_in_pages_each_once(place: &impl Place) {
+    let store = place.open().await;
+    assert!(store.groups(None, 9).await.unwrap().is_empty());
+    let heads = (0..23).map(|number| Op::SetHead(head(number, 1, 10))).collect();
+    store.apply(batch(Vec::new(), heads)).await.unwrap();
+    let (mut found, mut last) = (Vec::new(), None);
+    loop {
+        let page = store.groups(last.as_ref(), 5).await.unwrap();
+        assert!(page.len() <= 5);
+        let Some(end) = page.last() else { break };
+        last = Some(end.clone());
+        found.extend(page);
+    }
+    found.sort();
+    let mut all: Vec<_> = (0..23).map(group).collect();
+    all.sort();
+    assert_eq!(found, all);
+    assert!(store.groups(None, 0).await.unwrap().is_empty());
+    place.close(store).await;
+}
+
+async fn what_is_in_hand_is_not_given_again(place: &impl Place) {
+    let store = place.open().await;
+    let ops = (0..6).flat_map(|seed| [Op::Receive(message(seed, 50)), Op::Owe(owed(seed, 5_000))]);
+    store.apply(batch(Vec::new(), ops.collect())).await.unwrap();
+    let unanswered = async |but_for: &[u64], limit| {
+        let but_for = but_for.iter().copied().map(InboxSeq::new).collect();
+        let rows = store.unanswered(Shares::ALL, but_for, limit).await.unwrap();
+        rows.into_iter().map(|row| row.seq.get()).collect::<Vec<_>>()
+    };
+    let undelivered = async |but_for: &[u64], limit| {
+        let but_for = but_for.iter().copied().map(OwedId::new).collect();
+        let rows = store.undelivered(Shares::ALL, but_for, limit).await.unwrap();
+        rows.into_iter().map(|row| row.id.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(unanswered(&[], 100).await, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(unanswered(&[0, 2, 99], 3).await, [1, 3, 4]);
+    assert_eq!(undelivered(&[5, 0, 1], 100).await, [2, 3, 4]);
+    assert!(unanswered(&[0, 1, 2, 3, 4, 5], 9).await.is_empty() && undelivered(&[], 0).await.is_empty());
+    let gone = vec![Op::Leave(InboxSeq::new(1)), Op::Settle(OwedId::new(2))];
+    store.apply(batch(Vec::new(), gone)).await.unwrap();
+    assert_eq!((unanswered(&[0], 1).await, undelivered(&[0, 1], 1).await), (vec![2], vec![3]));
+    place.close(store).await;
+}
+
+async fn a_freeze_stays_until_it_is_lifted(place: &impl Place) {
+    let store = place.open().await;
+    let freeze = |at| batch(Vec::new(), vec![Op::Freeze(group(1), frozen(at, 5))]);
+    let command = || batch(vec![Expect::NotFrozen(group(1))], vec![Op::SetHead(head(1, 1, 5))]);
+    store.apply(freeze(1)).await.unwrap();
+    store.apply(freeze(2)).await.unwrap();
+    assert!(matches!(store.apply(command()).await, Err(BackendError::Conflict(_))));
+    place.close(store).await;
+    let store = place.open().await;
+    assert_eq!(store.frozen(&group(1)).await.unwrap(), Some(frozen(2, 5)), "the reason given last");
+    assert_eq!(store.frozen_groups(9).await.unwrap(), [(group(1), frozen(2, 5))]);
+    assert!(store.apply(command()).await.is_err() && store.head(&group(1)).await.unwrap().is_none());
+    let lift = || batch(Vec::new(), vec![Op::Unfreeze(group(1)), Op::Unfreeze(group(2))]);
+    store.apply(lift()).await.unwrap();
+    store.apply(lift()).await.unwrap();
+    assert!(
+        store.frozen(&group(1)).await.unwrap().is_none() && store.frozen_groups(9).await.unwrap().is_empty()
+    );
+    store.apply(command()).await.unwrap();
+    // One batch may do both.
+    let ops = vec![Op::Freeze(group(1), frozen(3, 5)), Op::Unfreeze(group(1))];
+    store.apply(batch(Vec::new(), ops)).await.unwrap();
+    store.apply(command()).await.unwrap();
+    place.close(store).await;
+}
+
 /// Random batches, with right and wrong expectations, and the store opened again now and then: as the model has it.
 pub(crate) fn agrees_with_the_model<P: Place>(cases: u32, place: impl Fn() -> P) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -364,8 +475,17 @@ async fn compare(store: &impl Backend, model: &Model) {
     staged.sort();
     assert_eq!(staged, model.staged_groups());
     assert_eq!(store.staged_groups(1).await.unwrap().len(), staged.len().min(1));
+    let mut frozen = store.frozen_groups(1_000).await.unwrap();
+    frozen.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(frozen, model.frozen_groups());
+    assert_eq!(store.frozen_groups(1).await.unwrap().len(), frozen.len().min(1));
+    let mut groups = store.groups(None, 1_000).await.unwrap();
+    groups.sort();
+    assert_eq!(groups, model.groups());
     for number in 0..4 {
         let group = group(number);
+        assert_eq!(store.log_begins(&group).await.unwrap(), model.log_begins(&group));
+        assert_eq!(store.frozen(&group).await.unwrap(), model.frozen(&group));
         assert_eq!(store.head(&group).await.unwrap(), model.head(&group));
         assert_eq!(store.snapshot(&group).await.unwrap(), model.snapshot(&group));
         assert_eq!(store.agenda(&group).await.unwrap(), model.agenda(&group));
@@ -375,6 +495,7 @@ async fn compare(store: &impl Backend, model: &Model) {
             assert_eq!(store.log(&group, from, limit).await.unwrap(), model.log(&group, from, limit));
         }
     }
+    key_packages::compare(store, model).await;
     for (before, limit) in [(0, 100), (5, 100), (u64::MAX, 3), (u64::MAX, 1_000)] {
         let before = Timestamp::from_millis(before);
         assert_eq!(store.expired_answers(before, limit).await.unwrap(), model.expired_answers(before, limit));
@@ -400,6 +521,8 @@ fn expect() -> impl Strategy<Value = Expect> {
             .prop_map(|(number, revision)| Expect::AgendaAt(group(number), revision.checked_sub(1))),
         3 => (0_u64..3, 0_u64..4)
             .prop_map(|(number, row)| Expect::StagedIn(group(number), row.checked_sub(1).map(InboxSeq::new))),
+        2 => (0_u64..3).prop_map(|number| Expect::NotFrozen(group(number))),
+        4 => key_packages::expect(),
     ]
 }
 
@@ -422,6 +545,10 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::SetAgenda(agenda(number, at, size))),
         2 => (0_u64..3, shape()).prop_map(|(number, (row, size))| Op::Stage(staged(number, row, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unstage(group(number))),
+        2 => (0_u64..3, 0_u64..6).prop_map(|(number, at)| Op::RemoveEntry(group(number), epoch(at))),
+        1 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::Freeze(group(number), frozen(at, size))),
+        2 => (0_u64..3).prop_map(|number| Op::Unfreeze(group(number))),
+        12 => key_packages::op(size()),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! What every back end must do, whatever it is made of. Each law takes a [`Place`] where stores can be opened.
 
+pub(crate) mod directory;
+mod key_packages;
 mod laws;
 mod model;
 pub(crate) mod samples;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::group::{Agenda, Entry, Head, Snapshot, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::directory::{KeyPackage, LastResort, Standing, Stock};
+use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::ids::{ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
@@ -27,6 +28,16 @@ pub(super) struct Model {
     logs: BTreeMap<(GroupId, Epoch), Entry>,
     snapshots: BTreeMap<GroupId, Snapshot>,
     staged: BTreeMap<GroupId, Staged>,
+    frozen: BTreeMap<GroupId, Frozen>,
+    /// In the order of their arrival.
+    key_packages: Vec<Kept>,
+}
+
+/// A KeyPackage that is known.
+struct Kept {
+    key_package: KeyPackage,
+    in_stock: bool,
+    used: bool,
 }
 
 impl Model {
@@ -53,6 +64,10 @@ impl Model {
                 self.agendas.get(group).map(|agenda| agenda.revision) == *revision
             }
             Expect::StagedIn(group, row) => self.staged.get(group).map(|staged| staged.row) == *row,
+            Expect::NotFrozen(group) => !self.frozen.contains_key(group),
+            Expect::NewKeyPackage(reference) => self.standing(reference).is_none(),
+            Expect::InStock(reference) => self.standing(reference) == Some(Standing::InStock),
+            Expect::StockAtMost(client, count) => self.stocked(client).len() <= *count,
         }
     }
 
@@ -65,6 +80,8 @@ impl Model {
                 self.next_inbox += 1;
             }
             Op::Leave(row) => drop(self.inbox.remove(&row)),
+            // Which share a row is in says who sees it, and nothing of the row.
+            Op::Route(..) => {}
             Op::Remember(key, answer) => drop(self.answers.insert(key, answer)),
             Op::Forget(key) => drop(self.answers.remove(&key)),
             Op::Owe(owed) => {
@@ -91,9 +108,28 @@ impl Model {
             Op::SetHead(head) => drop(self.heads.insert(head.group.clone(), head)),
             Op::SetAgenda(agenda) => drop(self.agendas.insert(agenda.group.clone(), agenda)),
             Op::Append(group, entry) => drop(self.logs.insert((group, entry.epoch), entry)),
+            Op::RemoveEntry(group, epoch) => drop(self.logs.remove(&(group, epoch))),
             Op::PutSnapshot(group, snapshot) => drop(self.snapshots.insert(group, snapshot)),
             Op::Stage(staged) => drop(self.staged.insert(staged.group().clone(), staged)),
             Op::Unstage(group) => drop(self.staged.remove(&group)),
+            Op::Freeze(group, frozen) => drop(self.frozen.insert(group, frozen)),
+            Op::Unfreeze(group) => drop(self.frozen.remove(&group)),
+            Op::Shelve(key_package) => {
+                self.key_packages.retain(|kept| kept.key_package.reference != key_package.reference);
+                for kept in &mut self.key_packages {
+                    let before = &kept.key_package;
+                    let replaced = key_package.last_resort && before.last_resort;
+                    if replaced && before.client == key_package.client && before.suite == key_package.suite {
+                        kept.in_stock = false;
+                    }
+                }
+                self.key_packages.push(Kept { key_package, in_stock: true, used: false });
+            }
+            Op::TakeOut(reference) => self.change(&reference, |kept| kept.in_stock = false),
+            Op::UseLastResort(reference) => self.change(&reference, |kept| kept.used = true),
+            Op::Discard(reference) => {
+                self.key_packages.retain(|kept| kept.key_package.reference != reference);
+            }
         }
         None
     }
@@ -152,12 +188,84 @@ impl Model {
         of_group.take(limit).map(|(_, entry)| entry.clone()).collect()
     }
 
+    pub(super) fn log_begins(&self, group: &GroupId) -> Option<Epoch> {
+        self.logs.keys().find(|(of, _)| of == group).map(|(_, epoch)| *epoch)
+    }
+
+    pub(super) fn groups(&self) -> Vec<GroupId> {
+        self.heads.keys().cloned().collect()
+    }
+
     pub(super) fn staged(&self, group: &GroupId) -> Option<Staged> {
         self.staged.get(group).cloned()
     }
 
     pub(super) fn staged_groups(&self) -> Vec<(GroupId, InboxSeq)> {
         self.staged.iter().map(|(group, staged)| (group.clone(), staged.row)).collect()
+    }
+
+    pub(super) fn frozen(&self, group: &GroupId) -> Option<Frozen> {
+        self.frozen.get(group).cloned()
+    }
+
+    pub(super) fn frozen_groups(&self) -> Vec<(GroupId, Frozen)> {
+        self.frozen.iter().map(|(group, frozen)| (group.clone(), frozen.clone())).collect()
+    }
+
+    fn change(&mut self, reference: &KeyPackageRef, change: impl Fn(&mut Kept)) {
+        let of_it = self.key_packages.iter_mut().filter(|kept| kept.key_package.reference == *reference);
+        of_it.for_each(change);
+    }
+
+    fn in_stock(&self, last_resorts: bool) -> impl Iterator<Item = &Kept> {
+        let in_stock = self.key_packages.iter().filter(|kept| kept.in_stock);
+        in_stock.filter(move |kept| kept.key_package.last_resort == last_resorts)
+    }
+
+    pub(super) fn stocked(&self, client: &ClientId) -> Vec<KeyPackage> {
+        let of_client = self.in_stock(false).filter(|kept| kept.key_package.client == *client);
+        of_client.map(|kept| kept.key_package.clone()).collect()
+    }
+
+    pub(super) fn last_resorts(&self, client: &ClientId) -> Vec<LastResort> {
+        let of_client = self.in_stock(true).filter(|kept| kept.key_package.client == *client);
+        let mut found: Vec<LastResort> = of_client
+            .map(|kept| LastResort { key_package: kept.key_package.clone(), used: kept.used })
+            .collect();
+        found.sort_by_key(|last| last.key_package.suite.code());
+        found
+    }
+
+    pub(super) fn stock(&self, client: &ClientId, now: Timestamp) -> Stock {
+        let good = |key_package: &KeyPackage| key_package.ends >= now;
+        let last_resorts = self.last_resorts(client);
+        let last_resorts = || last_resorts.iter().filter(|last| good(&last.key_package));
+        Stock {
+            key_packages: self.stocked(client).iter().filter(|stocked| good(stocked)).count() as u64,
+            last_resorts: last_resorts().count() as u64,
+            last_resort_used: last_resorts().any(|last| last.used),
+        }
+    }
+
+    pub(super) fn standing(&self, reference: &KeyPackageRef) -> Option<Standing> {
+        let kept = self.key_packages.iter().find(|kept| kept.key_package.reference == *reference)?;
+        Some(if kept.in_stock { Standing::InStock } else { Standing::Gone })
+    }
+
+    /// In the order of their times, and of their references.
+    pub(super) fn outlived(&self, now: Timestamp) -> Vec<(Timestamp, KeyPackageRef)> {
+        let all = self.key_packages.iter().map(|kept| &kept.key_package);
+        let outlived = all.filter(|key_package| key_package.known_until() <= now);
+        let mut outlived: Vec<_> =
+            outlived.map(|key_package| (key_package.known_until(), key_package.reference.clone())).collect();
+        outlived.sort();
+        outlived
+    }
+
+    pub(super) fn any_stocked(&self) -> Vec<KeyPackageRef> {
+        let mut all: Vec<_> = self.in_stock(false).map(|kept| kept.key_package.reference.clone()).collect();
+        all.sort();
+        all
     }
 
     pub(super) fn depths(&self) -> Depths {

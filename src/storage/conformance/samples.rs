@@ -2,19 +2,23 @@
 
 use maypole_core::auth::{AuthToken, Authenticated};
 use maypole_core::batch::{Batch, Expect, Op};
+use maypole_core::directory::KeyPackage;
 use maypole_core::group::{
-    Agenda, Cause, Command, Does, Entry, Freeze, FreezeCause, Head, Lease, Leaving, Proposer, Request,
-    Snapshot, Staged, Waiting,
+    Agenda, Cause, Command, Does, Entry, Freeze, FreezeCause, Frozen, Head, Lease, Leaving, Proposer,
+    Request, Snapshot, Staged, Waiting,
 };
 use maypole_core::ids::{
-    ClientId, DeviceId, Epoch, GroupId, InboxSeq, Lane, PushTxnId, RoomId, Sha256, SyncToken, UserId,
+    ClientId, DeviceId, Epoch, FreezeReason, GroupId, InboxSeq, KeyPackageRef, Lane, PushTxnId, RoomId,
+    Sha256, SyncToken, UserId,
 };
+use maypole_core::limits;
 use maypole_core::permit::{Effect, Permit};
 use maypole_core::records::{
     Answer, AnswerKey, Delivery, InboxItem, Incoming, Owed, PushTransaction, Recipient, SetAside,
     SetAsideKind,
 };
 use maypole_core::time::Timestamp;
+use maypole_mls::Suite;
 
 pub(crate) fn user(name: &str) -> UserId {
     UserId::parse(format!("@{name}:a.org")).unwrap()
@@ -105,7 +109,7 @@ pub(crate) fn epoch(number: u64) -> Epoch {
     Epoch::new(number).unwrap()
 }
 
-fn client(name: &str) -> ClientId {
+pub(crate) fn client(name: &str) -> ClientId {
     ClientId { user: user(name), device: DeviceId::parse("PHONE").unwrap() }
 }
 
@@ -177,6 +181,11 @@ pub(crate) fn snapshot(at: u64, length: usize) -> Snapshot {
     Snapshot { epoch: epoch(at), bytes: bytes(at, length) }
 }
 
+pub(crate) fn frozen(at: u64, length: usize) -> Frozen {
+    let reason = FreezeReason::parse("r".repeat(length.clamp(1, limits::FREEZE_REASON_BYTES))).unwrap();
+    Frozen { reason, frozen_at: Timestamp::from_millis(at) }
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests are their own authority")]
 pub(crate) fn staged(number: u64, row: u64, length: usize) -> Staged {
     let caller = Authenticated::by(AuthToken::make(), user("alice"));
@@ -185,6 +194,26 @@ pub(crate) fn staged(number: u64, row: u64, length: usize) -> Staged {
     let effects = vec![Effect { about: Some(user("bob")), words: bytes(row, 50) }];
     let permit = Permit { effects, cited: Vec::new() };
     Staged::new(&command, InboxSeq::new(row), Timestamp::from_millis(row), permit, bytes(row, 20))
+}
+
+pub(crate) fn reference(number: u64) -> KeyPackageRef {
+    KeyPackageRef::parse(*Sha256::of(&number.to_be_bytes()).as_bytes()).unwrap()
+}
+
+/// One that ends in so many seconds; each seventh is a last resort.
+pub(crate) fn key_package(name: &str, number: u64, ends: u64, length: usize) -> KeyPackage {
+    let suites = [Suite::P256Aes128, Suite::X25519Aes128];
+    KeyPackage {
+        client: client(name),
+        reference: reference(number),
+        suite: suites[usize::from(number.is_multiple_of(2))],
+        begins: Timestamp::from_millis(0),
+        ends: Timestamp::from_millis(ends * 1_000),
+        last_resort: number % 7 == 6,
+        uploaded_at: Timestamp::from_millis(number),
+        notes: bytes(number, 10),
+        bytes: bytes(number + 1, length),
+    }
 }
 
 pub(crate) fn batch(expect: Vec<Expect>, ops: Vec<Op>) -> Batch {

@@ -3,16 +3,19 @@
 //! Expectations are held against the log as the batches before left it, then the operations become one atomic write.
 
 use maypole_core::batch::{BackendError, Expect, Op};
+use maypole_core::directory::Standing;
 use maypole_core::group::{Agenda, Head, Staged};
-use maypole_core::ids::{GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, PushTransaction};
 use maypole_core::time::Timestamp;
 
 use super::engine::{self, Changes, Engine, Loaded, take_number};
+use super::forms::FrozenGroup;
 use super::keys::{self, Kind};
 use super::log::Failure;
 use super::record::{BulkFile, Damage, Packed};
+use super::shelves::Arrival;
 
 /// An operation whose record is in its stored form: packed by whoever asks, so that the writer need not.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub(super) enum PackedOp {
     Single(Kind, Packed),
     Receive(Packed),
     Leave(InboxSeq),
+    /// There is nobody else whom a row could be left to.
+    Nothing,
     Remember(AnswerKey, Timestamp, Packed),
     Forget(AnswerKey),
     Owe(Packed),
@@ -29,6 +34,12 @@ pub(super) enum PackedOp {
     /// A record of a group.
     Put(Kind, Vec<u8>, Packed),
     Unstage(GroupId),
+    Unfreeze(GroupId),
+    RemoveEntry(GroupId, Epoch),
+    Shelve(Box<Arrival>, Packed),
+    TakeOut(KeyPackageRef),
+    UseLastResort(KeyPackageRef),
+    Discard(KeyPackageRef),
 }
 
 impl PackedOp {
@@ -38,6 +49,7 @@ impl PackedOp {
             Op::MoveCursor(cursor) => Self::Single(Kind::Cursor, Packed::of(cursor)?),
             Op::Receive(item) => Self::Receive(Packed::of(item)?),
             Op::Leave(row) => Self::Leave(row),
+            Op::Route(..) => Self::Nothing,
             Op::Remember(key, answer) => Self::Remember(key, answer.expires_at, Packed::of(answer)?),
             Op::Forget(key) => Self::Forget(key),
             Op::Owe(owed) => Self::Owe(Packed::of(owed)?),
@@ -55,6 +67,7 @@ impl PackedOp {
             Op::Append(group, entry) => {
                 Self::Put(Kind::Entry, keys::entry(&group, entry.epoch.get()), Packed::of(entry)?)
             }
+            Op::RemoveEntry(group, epoch) => Self::RemoveEntry(group, epoch),
             Op::PutSnapshot(group, snapshot) => {
                 Self::Put(Kind::Snapshot, keys::of_group(Kind::Snapshot, &group), Packed::of(snapshot)?)
             }
@@ -62,6 +75,17 @@ impl PackedOp {
                 Self::Put(Kind::Staged, keys::of_group(Kind::Staged, staged.group()), Packed::of(staged)?)
             }
             Op::Unstage(group) => Self::Unstage(group),
+            Op::Freeze(group, frozen) => {
+                let key = keys::of_group(Kind::Frozen, &group);
+                Self::Put(Kind::Frozen, key, Packed::of(FrozenGroup { group, frozen })?)
+            }
+            Op::Unfreeze(group) => Self::Unfreeze(group),
+            Op::Shelve(key_package) => {
+                Self::Shelve(Box::new(Arrival::of(&key_package)), Packed::of(key_package)?)
+            }
+            Op::TakeOut(reference) => Self::TakeOut(reference),
+            Op::UseLastResort(reference) => Self::UseLastResort(reference),
+            Op::Discard(reference) => Self::Discard(reference),
         })
     }
 
@@ -74,8 +98,18 @@ impl PackedOp {
             | Self::Owe(packed)
             | Self::NoteTransaction(_, packed)
             | Self::SetAside(packed)
-            | Self::Put(_, _, packed) => packed.bulk.take(),
-            Self::Leave(_) | Self::Forget(_) | Self::Settle(_) | Self::Unstage(_) => None,
+            | Self::Put(_, _, packed)
+            | Self::Shelve(_, packed) => packed.bulk.take(),
+            Self::Nothing
+            | Self::Leave(_)
+            | Self::Forget(_)
+            | Self::Settle(_)
+            | Self::Unstage(_)
+            | Self::Unfreeze(_)
+            | Self::RemoveEntry(..)
+            | Self::TakeOut(_)
+            | Self::UseLastResort(_)
+            | Self::Discard(_) => None,
         }
     }
 }
@@ -138,6 +172,13 @@ impl Engine {
                 Ok(staged) => staged.map(|staged| staged.row) == *row,
                 Err(error) => return Ok(Err(error)),
             },
+            Expect::NotFrozen(group) => match self.of_group::<FrozenGroup>(Kind::Frozen, group)? {
+                Ok(frozen) => frozen.is_none(),
+                Err(error) => return Ok(Err(error)),
+            },
+            Expect::NewKeyPackage(reference) => !self.log.contains(&keys::known(reference))?,
+            Expect::InStock(reference) => self.standing(reference)? == Some(Standing::InStock),
+            Expect::StockAtMost(client, count) => self.shelved_rows(client)? <= *count,
         }))
     }
 
@@ -166,6 +207,7 @@ impl Engine {
                 put(changes, Kind::Inbox, keys::row(Kind::Inbox, number), &packed);
                 self.depths.inbox = self.depths.inbox.saturating_add(1);
             }
+            PackedOp::Nothing => {}
             PackedOp::Leave(row) => {
                 if self.remove(changes, keys::row(Kind::Inbox, row.get()))? {
                     self.depths.inbox = self.depths.inbox.saturating_sub(1);
@@ -205,6 +247,16 @@ impl Engine {
                     self.depths.staged = self.depths.staged.saturating_sub(1);
                 }
             }
+            PackedOp::RemoveEntry(group, epoch) => {
+                self.remove(changes, keys::entry(&group, epoch.get()))?;
+            }
+            PackedOp::Unfreeze(group) => {
+                self.remove(changes, keys::of_group(Kind::Frozen, &group))?;
+            }
+            PackedOp::Shelve(arrival, packed) => self.shelve(changes, *arrival, &packed)?,
+            PackedOp::TakeOut(reference) => self.take_out(changes, &reference)?,
+            PackedOp::UseLastResort(reference) => self.use_last_resort(changes, &reference)?,
+            PackedOp::Discard(reference) => self.discard(changes, &reference)?,
         }
         Ok(())
     }
@@ -251,14 +303,18 @@ impl Engine {
         }
     }
 
+    /// The value of a key, as the batch so far leaves it.
+    pub(super) fn current(&self, changes: &Changes, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        match changes.get(key) {
+            Some(change) => Ok(change.clone()),
+            None => Ok(self.log.get(key)?.map(|value| value.to_vec())),
+        }
+    }
+
     /// Forgets an answer and its expiry row, as the batch so far leaves them.
     fn forget(&mut self, changes: &mut Changes, answer: &AnswerKey) -> Result<(), Failure> {
         let key = keys::answer(answer);
-        let earlier = match changes.get(&key) {
-            Some(change) => change.clone(),
-            None => self.log.get(&key)?.map(|value| value.to_vec()),
-        };
-        let Some(value) = earlier else { return Ok(()) };
+        let Some(value) = self.current(changes, &key)? else { return Ok(()) };
         // Of a damaged answer the expiry row stays; it is removed when its time has come.
         if let Loaded::Whole(earlier) = self.peek::<Answer>(Kind::Answer, &key, &value)? {
             changes.insert(keys::expiry(earlier.expires_at, answer), None);
@@ -274,7 +330,8 @@ pub(super) fn damaged(kind: Kind, key: &[u8], damage: Damage) -> BackendError {
     BackendError::Damaged(format!("{} {}: {damage}", kind.name(), key.escape_ascii()))
 }
 
-fn put(changes: &mut Changes, kind: Kind, key: Vec<u8>, packed: &Packed) {
+/// Writes a record, in this batch.
+pub(super) fn put(changes: &mut Changes, kind: Kind, key: Vec<u8>, packed: &Packed) {
     let value = packed.seal(kind, &key);
     changes.insert(key, Some(value));
 }

@@ -106,10 +106,13 @@ impl Engine {
                 damaged.push((key, value, damage));
             }
         }
-        for (key, value, damage) in damaged {
-            if let Some(kind) = Kind::of_key(&key).filter(|kind| kind.is_of_group()) {
+        let is_known = |key: &Vec<u8>| Kind::of_key(key) == Some(Kind::Known);
+        let known: HashSet<Vec<u8>> = damaged.iter().map(|(key, ..)| key.to_vec()).filter(is_known).collect();
+        let mended = if known.is_empty() { known } else { self.mend_known(&known)? };
+        for (key, value, damage) in damaged.into_iter().filter(|(key, ..)| !mended.contains(&key[..])) {
+            if let Some(kind) = Kind::of_key(&key).filter(|kind| kind.stays()) {
                 let name = kind.name();
-                tracing::error!(record = name, key = %key.escape_ascii(), %damage, "a group has a damaged record");
+                tracing::error!(record = name, key = %key.escape_ascii(), %damage, "a damaged record stays where it is");
                 telemetry::record::quarantined(name);
             } else if !self.mend_expiry(&key)? {
                 self.quarantine(&key, &value, damage)?;
@@ -118,14 +121,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Of an expiry row the key says it all: if the answer agrees, the row is written anew.
+    /// Of an expiry row the key says it all: if what expires agrees, the row is written anew.
     fn mend_expiry(&mut self, key: &[u8]) -> Result<bool, Failure> {
-        let answer = keys::answer_key(key).filter(|_| Kind::of_key(key) == Some(Kind::Expiry));
-        let (Some(answer), Ok(empty)) = (answer, Packed::of_parts(&[], Vec::new())) else { return Ok(false) };
-        if self.expiry_of(&answer)?.map(Timestamp::as_millis) != keys::number(key) {
+        let (kind, expires_at) = match Kind::of_key(key) {
+            Some(Kind::Expiry) => {
+                let answer = keys::answer_key(key);
+                (Kind::Expiry, answer.map_or(Ok(None), |answer| self.expiry_of(&answer))?)
+            }
+            Some(Kind::KnownUntil) => (Kind::KnownUntil, self.until_of_row(key)?),
+            _ => return Ok(false),
+        };
+        let Ok(empty) = Packed::of_parts(&[], Vec::new()) else { return Ok(false) };
+        if expires_at.is_none() || expires_at.map(Timestamp::as_millis) != keys::number(key) {
             return Ok(false);
         }
-        self.commit(Changes::from([(key.to_vec(), Some(empty.seal(Kind::Expiry, key)))]))?;
+        self.commit(Changes::from([(key.to_vec(), Some(empty.seal(kind, key)))]))?;
         Ok(true)
     }
 
@@ -148,7 +158,16 @@ impl Engine {
             }
             Kind::Head => self.depths.groups = self.depths.groups.saturating_add(1),
             Kind::Staged => self.depths.staged = self.depths.staged.saturating_add(1),
-            Kind::Expiry | Kind::Transaction | Kind::Entry | Kind::Snapshot | Kind::Agenda => {}
+            Kind::Expiry
+            | Kind::Transaction
+            | Kind::Entry
+            | Kind::Snapshot
+            | Kind::Frozen
+            | Kind::Agenda
+            | Kind::Shelved
+            | Kind::LastResort
+            | Kind::Known
+            | Kind::KnownUntil => {}
         }
         let opened = record::open(kind, key, value)?;
         if kind == Kind::Transaction {
@@ -329,14 +348,14 @@ impl Engine {
         &mut self,
         kind: Kind,
         rows: impl Iterator<Item = ::sled::Result<(::sled::IVec, ::sled::IVec)>>,
-        mut each: impl FnMut(u64, T) -> ControlFlow<()>,
+        mut each: impl FnMut(&[u8], T) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
         let mut damaged = Vec::new();
         for row in rows {
             let (key, value) = row?;
             match self.load::<T>(kind, &key, &value)? {
                 Loaded::Whole(record) => {
-                    if each(keys::number(&key).unwrap_or_default(), record).is_break() {
+                    if each(&key, record).is_break() {
                         break;
                     }
                 }

@@ -1,10 +1,12 @@
 //! The forms of the stored records, and which field of each is the body.
 
-use maypole_core::group::{Agenda, Entry, Head, Snapshot, Staged};
-use maypole_core::ids::{SyncToken, UserId};
+use maypole_core::directory::KeyPackage;
+use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::ids::{GroupId, KeyPackageRef, Sha256, SyncToken, UserId};
 use maypole_core::records::{
     Answer, Delivery, InboxItem, Incoming, Owed, PushTransaction, SetAside, SetAsideKind,
 };
+use maypole_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::record::Stored;
@@ -24,6 +26,40 @@ pub(super) struct Counters {
     pub(super) quarantined: u64,
 }
 
+/// A freeze with its group, which the key has as a hash alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FrozenGroup {
+    /// The group.
+    pub(super) group: GroupId,
+    /// That it is frozen.
+    pub(super) frozen: Frozen,
+}
+
+/// What is known of a KeyPackage by its reference, in stock or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// The reference.
+    pub(super) reference: KeyPackageRef,
+    /// Whose it is, as it stands in keys.
+    pub(super) shelf: Sha256,
+    /// Until when it is known.
+    pub(super) until: Timestamp,
+    /// Where it is.
+    pub(super) whereabouts: Whereabouts,
+}
+
+/// Where a KeyPackage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Whereabouts {
+    /// In stock, at this place.
+    Shelved(u64),
+    /// It is the last resort for the suite of this number, and was handed out or was not.
+    LastResort(u16, bool),
+    /// It was taken out.
+    Gone,
+}
+
+impl Stored for Known {}
 impl Stored for Counters {}
 impl Stored for UserId {}
 impl Stored for SyncToken {}
@@ -32,8 +68,19 @@ impl Stored for Head {}
 impl Stored for Entry {}
 impl Stored for Staged {}
 impl Stored for Agenda {}
+impl Stored for FrozenGroup {}
 
 impl Stored for Snapshot {
+    fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    fn put_body(&mut self, body: Vec<u8>) {
+        self.bytes = body;
+    }
+}
+
+impl Stored for KeyPackage {
     fn take_body(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }

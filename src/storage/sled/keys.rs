@@ -2,11 +2,12 @@
 //!
 //! One tree makes a batch over all kinds atomic. Numbers are big-endian, so that the order of keys is the order of rows.
 
-use maypole_core::ids::{GroupId, Sha256};
+use maypole_core::ids::{ClientId, GroupId, KeyPackageRef, Sha256};
 use maypole_core::records::AnswerKey;
 use maypole_core::time::Timestamp;
+use maypole_mls::Suite;
 
-/// The longest key: an expiry row.
+/// The longest keys: an expiry row, a KeyPackage.
 pub(super) const KEY_BYTES: usize = 1 + 8 + 32;
 
 /// What a record is.
@@ -44,10 +45,20 @@ pub(super) enum Kind {
     Staged,
     /// What a group owes.
     Agenda,
+    /// That a group takes no commands.
+    Frozen,
+    /// A KeyPackage in stock.
+    Shelved,
+    /// A device's last resort for a suite.
+    LastResort,
+    /// What is known of a KeyPackage, in stock or not.
+    Known,
+    /// Until when that is; the key says it all.
+    KnownUntil,
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 21] = [
         Self::Owner,
         Self::Cursor,
         Self::Counters,
@@ -64,6 +75,11 @@ impl Kind {
         Self::Snapshot,
         Self::Staged,
         Self::Agenda,
+        Self::Frozen,
+        Self::Shelved,
+        Self::LastResort,
+        Self::Known,
+        Self::KnownUntil,
     ];
 
     /// The first byte of the keys of this kind. Never changed, never used again.
@@ -84,7 +100,12 @@ impl Kind {
             Self::Entry => b'l',
             Self::Snapshot => b'p',
             Self::Staged => b'y',
-            Self::Agenda => b'u',
+            Self::Agenda => b'e',
+            Self::Frozen => b'f',
+            Self::Shelved => b'k',
+            Self::LastResort => b'r',
+            Self::Known => b'h',
+            Self::KnownUntil => b'u',
         }
     }
 
@@ -107,13 +128,28 @@ impl Kind {
             Self::Snapshot => "snapshot",
             Self::Staged => "staged command",
             Self::Agenda => "group's agenda",
+            Self::Frozen => "freeze",
+            Self::Shelved => "KeyPackage",
+            Self::LastResort => "last resort",
+            Self::Known => "KeyPackage's standing",
+            Self::KnownUntil => "KeyPackage's expiry row",
         }
     }
 
     /// Whether a damaged record of this kind stays where it is. Without one of these its group is not what it was, and
-    /// must not be taken for a new or an older one.
-    pub(super) const fn is_of_group(self) -> bool {
-        matches!(self, Self::Head | Self::Entry | Self::Snapshot | Self::Staged | Self::Agenda)
+    /// must not be taken for a new or an older one, nor for one that takes commands; and a KeyPackage that may have been
+    /// handed out not for a new one.
+    pub(super) const fn stays(self) -> bool {
+        matches!(
+            self,
+            Self::Head
+                | Self::Entry
+                | Self::Snapshot
+                | Self::Staged
+                | Self::Frozen
+                | Self::Agenda
+                | Self::Known
+        )
     }
 
     /// The kind of a key, if its form is that of one.
@@ -123,8 +159,10 @@ impl Kind {
         let length = match kind {
             Self::Owner | Self::Cursor | Self::Counters => 1,
             Self::Inbox | Self::Owed | Self::Transaction | Self::SetAside | Self::Quarantined => 8,
-            Self::Answer | Self::Head | Self::Snapshot | Self::Staged | Self::Agenda => 32,
-            Self::Expiry | Self::Entry => 40,
+            Self::Answer | Self::Head | Self::Snapshot | Self::Staged | Self::Frozen => 32,
+            Self::Agenda | Self::Known => 32,
+            Self::LastResort => 34,
+            Self::Expiry | Self::Entry | Self::Shelved | Self::KnownUntil => 40,
             Self::Journal => 0,
         };
         (rest.len() == length).then_some(kind)
@@ -185,6 +223,65 @@ pub(super) fn entry(group: &GroupId, epoch: u64) -> Vec<u8> {
     bytes
 }
 
+/// The epoch of an entry of a group's log, from its key.
+pub(super) fn epoch(key: &[u8]) -> Option<u64> {
+    key.get(33..41).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
+/// A device, as it stands in keys.
+pub(super) fn shelf(client: &ClientId) -> Sha256 {
+    let (user, device) = (client.user.as_str(), client.device.as_str());
+    let length = u64::try_from(user.len()).unwrap_or(u64::MAX).to_be_bytes();
+    Sha256::of_parts(&[&length, user.as_bytes(), device.as_bytes()])
+}
+
+/// The key of a KeyPackage in a device's stock.
+pub(super) fn shelved(shelf: &Sha256, place: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(KEY_BYTES);
+    bytes.push(Kind::Shelved.prefix());
+    bytes.extend_from_slice(shelf.as_bytes());
+    bytes.extend_from_slice(&place.to_be_bytes());
+    bytes
+}
+
+/// The place of a KeyPackage in its device's stock, from its key.
+pub(super) fn place(key: &[u8]) -> Option<u64> {
+    key.get(33..41).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
+/// The key of a device's last resort.
+pub(super) fn last_resort(shelf: &Sha256, suite: Suite) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(35);
+    bytes.push(Kind::LastResort.prefix());
+    bytes.extend_from_slice(shelf.as_bytes());
+    bytes.extend_from_slice(&suite.code().to_be_bytes());
+    bytes
+}
+
+/// The key of what is known of a KeyPackage.
+pub(super) fn known(reference: &KeyPackageRef) -> Vec<u8> {
+    known_by_hash(Sha256::of(reference.as_bytes()).as_bytes())
+}
+
+fn known_by_hash(hash: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(33);
+    bytes.push(Kind::Known.prefix());
+    bytes.extend_from_slice(hash);
+    bytes
+}
+
+/// The key of the row that says until when a KeyPackage is known.
+pub(super) fn known_until(at: Timestamp, reference: &KeyPackageRef) -> Vec<u8> {
+    let mut bytes = row(Kind::KnownUntil, at.as_millis());
+    bytes.extend_from_slice(Sha256::of(reference.as_bytes()).as_bytes());
+    bytes
+}
+
+/// The key of what is known of the KeyPackage of such a row.
+pub(super) fn known_of_row(key: &[u8]) -> Option<Vec<u8>> {
+    key.get(9..41).map(known_by_hash)
+}
+
 /// The key of the journal.
 pub(super) fn journal() -> Vec<u8> {
     vec![Kind::Journal.prefix()]
@@ -198,6 +295,7 @@ mod tests {
     fn keys_say_what_they_are_and_wrong_lengths_do_not() {
         let hash = AnswerKey(Sha256::of(b"x"));
         let group = GroupId::parse(*b"!room:a.org").unwrap();
+        let reference = KeyPackageRef::parse([7; 48]).unwrap();
         for (key, kind) in [
             (row(Kind::Inbox, 7), Kind::Inbox),
             (row(Kind::Owed, 7), Kind::Owed),
@@ -208,7 +306,12 @@ mod tests {
             (of_group(Kind::Snapshot, &group), Kind::Snapshot),
             (of_group(Kind::Staged, &group), Kind::Staged),
             (of_group(Kind::Agenda, &group), Kind::Agenda),
+            (of_group(Kind::Frozen, &group), Kind::Frozen),
             (entry(&group, 7), Kind::Entry),
+            (shelved(&hash.0, 7), Kind::Shelved),
+            (last_resort(&hash.0, Suite::P256Aes128), Kind::LastResort),
+            (known(&reference), Kind::Known),
+            (known_until(Timestamp::from_millis(5), &reference), Kind::KnownUntil),
         ] {
             assert_eq!(Kind::of_key(&key), Some(kind));
             assert!(key.len() <= KEY_BYTES);
@@ -225,8 +328,15 @@ mod tests {
         assert_eq!(number(&row(Kind::Inbox, 256)), Some(256));
         let group = GroupId::parse(*b"!room:a.org").unwrap();
         assert!(entry(&group, 255) < entry(&group, 256));
+        assert_eq!((epoch(&entry(&group, 256)), epoch(b"short")), (Some(256), None));
         let hash = AnswerKey(Sha256::of(b"x"));
         assert_eq!(answer_key(&expiry(Timestamp::from_millis(5), &hash)), Some(hash));
         assert_eq!(answer_key(b"short"), None);
+        assert!(shelved(&hash.0, 255) < shelved(&hash.0, 256));
+        assert_eq!(place(&shelved(&hash.0, 256)), Some(256));
+        let reference = KeyPackageRef::parse([7; 48]).unwrap();
+        let row = known_until(Timestamp::from_millis(5), &reference);
+        assert_eq!((number(&row), known_of_row(&row)), (Some(5), Some(known(&reference))));
+        assert_eq!(known_of_row(b"short"), None);
     }
 }

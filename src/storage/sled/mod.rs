@@ -15,10 +15,12 @@ mod keys;
 mod log;
 mod read;
 mod record;
+mod shelves;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,10 +29,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
-use maypole_core::group::{Agenda, Entry, Head, Snapshot, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
+use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::ids::{
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ShelfPlace, SyncToken, UserId,
+};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -38,10 +44,12 @@ use self::apply::PackedOp;
 use self::disk::{Disk, RealDisk};
 use self::engine::Engine;
 use self::folder::Folder;
+use self::forms::FrozenGroup;
 use self::keys::Kind;
 use self::log::Failure;
 use self::record::BulkFile;
 use self::writer::{Command, Job, Reply, Writer};
+use super::Health;
 use crate::clock;
 use crate::telemetry;
 
@@ -88,17 +96,6 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
-}
-
-/// Whether the store can be used now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It can.
-    Ready,
-    /// It failed, for this reason, and is being opened anew.
-    Unavailable(String),
-    /// It was closed.
-    Closed,
 }
 
 /// The embedded store. Clones are the same store; it is closed when the last is dropped.
@@ -238,6 +235,24 @@ impl Backend for Store {
         self.read(move |engine| engine.inbox(after, limit).map(Ok)).await
     }
 
+    async fn unanswered(
+        &self,
+        _: Shares,
+        but_for: BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> Result<Vec<InboxRow>, BackendError> {
+        self.read(move |engine| engine.unanswered(&but_for, limit).map(Ok)).await
+    }
+
+    async fn undelivered(
+        &self,
+        _: Shares,
+        but_for: BTreeSet<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, BackendError> {
+        self.read(move |engine| engine.undelivered(&but_for, limit).map(Ok)).await
+    }
+
     async fn answer(&self, key: AnswerKey) -> Result<Option<Answer>, BackendError> {
         self.read(move |engine| engine.remembered(&key, Engine::load)).await
     }
@@ -274,6 +289,16 @@ impl Backend for Store {
         self.read(move |engine| engine.log_of(&group, from, limit)).await
     }
 
+    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
+        let group = group.clone();
+        self.read(move |engine| engine.log_begins(&group).map(Ok)).await
+    }
+
+    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
+        let after = after.cloned();
+        self.read(move |engine| engine.groups(after.as_ref(), limit).map(Ok)).await
+    }
+
     async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
         let group = group.clone();
         self.read(move |engine| engine.of_group(Kind::Staged, &group)).await
@@ -281,6 +306,53 @@ impl Backend for Store {
 
     async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
         self.read(move |engine| engine.staged_groups(limit).map(Ok)).await
+    }
+
+    async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
+        let group = group.clone();
+        let found = self.read(move |engine| engine.of_group::<FrozenGroup>(Kind::Frozen, &group)).await?;
+        Ok(found.map(|found| found.frozen))
+    }
+
+    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
+        self.read(move |engine| engine.frozen_groups(limit).map(Ok)).await
+    }
+
+    async fn stocked(
+        &self,
+        client: &ClientId,
+        after: Option<ShelfPlace>,
+        limit: usize,
+    ) -> Result<Vec<Shelved>, BackendError> {
+        let client = client.clone();
+        self.read(move |engine| engine.stocked(&client, after, limit).map(Ok)).await
+    }
+
+    async fn last_resorts(&self, client: &ClientId) -> Result<Vec<LastResort>, BackendError> {
+        let client = client.clone();
+        self.read(move |engine| engine.last_resorts(&client).map(Ok)).await
+    }
+
+    async fn stock(&self, client: &ClientId, now: Timestamp) -> Result<Stock, BackendError> {
+        let client = client.clone();
+        self.read(move |engine| engine.stock(&client, now).map(Ok)).await
+    }
+
+    async fn standing(&self, reference: &KeyPackageRef) -> Result<Option<Standing>, BackendError> {
+        let reference = reference.clone();
+        self.read(move |engine| engine.standing(&reference).map(Ok)).await
+    }
+
+    async fn outlived_key_packages(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.read(move |engine| engine.outlived(now, limit).map(Ok)).await
+    }
+
+    async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.read(move |engine| engine.any_stocked(limit).map(Ok)).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -1,15 +1,17 @@
 //! What the store is asked. The writer answers between two groups of batches, so that nothing is seen that is not durable.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use maypole_core::batch::BackendError;
-use maypole_core::group::{Entry, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId};
 use maypole_core::records::{Answer, AnswerKey, InboxItem, InboxRow, Owed, OwedRow, SetAside};
 use maypole_core::time::Timestamp;
 
 use super::apply::damaged;
 use super::engine::{Changes, Engine, Loaded};
+use super::forms::FrozenGroup;
 use super::keys::{self, Kind};
 use super::log::Failure;
 use super::record::Stored;
@@ -33,6 +35,42 @@ impl Engine {
     pub(super) fn owed(&mut self, after: Option<OwedId>, limit: usize) -> Result<Vec<OwedRow>, Failure> {
         let rows = self.page::<Owed>(Kind::Owed, after.map(OwedId::get), limit)?;
         Ok(rows.into_iter().map(|(number, owed)| OwedRow { id: OwedId::new(number), owed }).collect())
+    }
+
+    /// The oldest rows of the inbox but for some.
+    pub(super) fn unanswered(
+        &mut self,
+        but_for: &BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> Result<Vec<InboxRow>, Failure> {
+        let rows = self.waiting(Kind::Inbox, |number| !but_for.contains(&InboxSeq::new(number)), limit)?;
+        Ok(rows.into_iter().map(|(number, item)| InboxRow { seq: InboxSeq::new(number), item }).collect())
+    }
+
+    /// The oldest rows of the outbox but for some.
+    pub(super) fn undelivered(
+        &mut self,
+        but_for: &BTreeSet<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, Failure> {
+        let rows = self.waiting(Kind::Owed, |number| !but_for.contains(&OwedId::new(number)), limit)?;
+        Ok(rows.into_iter().map(|(number, owed)| OwedRow { id: OwedId::new(number), owed }).collect())
+    }
+
+    /// The oldest rows of a queue whose numbers are wanted; of the others not even the record is read.
+    fn waiting<T: Stored>(
+        &mut self,
+        kind: Kind,
+        is_wanted: impl Fn(u64) -> bool,
+        limit: usize,
+    ) -> Result<Vec<(u64, T)>, Failure> {
+        let rows = self.log.range(&keys::row(kind, 0), &keys::row(kind, u64::MAX))?;
+        let wanted = rows.filter(|row| {
+            let number = row.as_ref().ok().and_then(|(key, _)| keys::number(key));
+            number.is_none_or(&is_wanted)
+        });
+        let found = self.collect(kind, wanted, limit)?;
+        Ok(found.into_iter().map(|(key, record)| (keys::number(&key).unwrap_or_default(), record)).collect())
     }
 
     /// What was set aside, newest first.
@@ -95,13 +133,24 @@ impl Engine {
 
     /// The groups in which something is staged. One that is damaged is not among them: its group says so when it is read.
     pub(super) fn staged_groups(&mut self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, Failure> {
+        let staged = self.of_all_groups::<Staged>(Kind::Staged, limit)?;
+        Ok(staged.into_iter().map(|staged| (staged.group().clone(), staged.row)).collect())
+    }
+
+    /// The groups that are frozen. Of one that is damaged its group says so when it is read.
+    pub(super) fn frozen_groups(&mut self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, Failure> {
+        let frozen = self.of_all_groups::<FrozenGroup>(Kind::Frozen, limit)?;
+        Ok(frozen.into_iter().map(|FrozenGroup { group, frozen }| (group, frozen)).collect())
+    }
+
+    /// What all groups have one of, so far as it is whole.
+    fn of_all_groups<T: Stored>(&mut self, kind: Kind, limit: usize) -> Result<Vec<T>, Failure> {
         let mut found = Vec::new();
-        let (first, last) =
-            (vec![Kind::Staged.prefix()], [&[Kind::Staged.prefix()][..], &[u8::MAX; 32]].concat());
+        let (first, last) = (vec![kind.prefix()], [&[kind.prefix()][..], &[u8::MAX; 32]].concat());
         for row in self.log.range(&first, &last)?.take(limit) {
             let (key, value) = row?;
-            if let Loaded::Whole(staged) = self.load::<Staged>(Kind::Staged, &key, &value)? {
-                found.push((staged.group().clone(), staged.row));
+            if let Loaded::Whole(record) = self.load::<T>(kind, &key, &value)? {
+                found.push(record);
             }
         }
         Ok(found)
@@ -126,6 +175,33 @@ impl Engine {
         Ok(Ok(entries))
     }
 
+    /// The epoch of the first entry in a group's log. The key says it, so that a damaged entry has one too.
+    pub(super) fn log_begins(&mut self, group: &GroupId) -> Result<Option<Epoch>, Failure> {
+        let mut range = self.log.range(&keys::entry(group, 0), &keys::entry(group, u64::MAX))?;
+        let Some(row) = range.next() else { return Ok(None) };
+        Ok(keys::epoch(&row?.0).and_then(Epoch::new))
+    }
+
+    /// Groups after a place, in the order of the hashes of their IDs.
+    pub(super) fn groups(&mut self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, Failure> {
+        let first = after.map_or_else(
+            || vec![Kind::Head.prefix()],
+            |after| [keys::of_group(Kind::Head, after).as_slice(), &[0]].concat(),
+        );
+        let last = [&[Kind::Head.prefix()][..], &[u8::MAX; 32]].concat();
+        let mut found = Vec::new();
+        for row in self.log.range(&first, &last)? {
+            if found.len() >= limit {
+                break;
+            }
+            let (key, value) = row?;
+            if let Loaded::Whole(head) = self.load::<Head>(Kind::Head, &key, &value)? {
+                found.push(head.group);
+            }
+        }
+        Ok(found)
+    }
+
     fn page<T: Stored>(
         &mut self,
         kind: Kind,
@@ -134,19 +210,21 @@ impl Engine {
     ) -> Result<Vec<(u64, T)>, Failure> {
         let Some(first) = after.map_or(Some(0), |after| after.checked_add(1)) else { return Ok(Vec::new()) };
         let rows = self.log.range(&keys::row(kind, first), &keys::row(kind, u64::MAX))?;
-        self.collect(kind, rows, limit)
+        let found = self.collect(kind, rows, limit)?;
+        Ok(found.into_iter().map(|(key, record)| (keys::number(&key).unwrap_or_default(), record)).collect())
     }
 
-    fn collect<T: Stored>(
+    /// Rows in order, with their keys.
+    pub(super) fn collect<T: Stored>(
         &mut self,
         kind: Kind,
         rows: impl Iterator<Item = ::sled::Result<(::sled::IVec, ::sled::IVec)>>,
         limit: usize,
-    ) -> Result<Vec<(u64, T)>, Failure> {
+    ) -> Result<Vec<(Vec<u8>, T)>, Failure> {
         let mut found = Vec::new();
         if limit > 0 {
-            self.walk(kind, rows, |number, record| {
-                found.push((number, record));
+            self.walk(kind, rows, |key, record| {
+                found.push((key.to_vec(), record));
                 if found.len() >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
         }

@@ -51,6 +51,9 @@ pub(super) enum Damage {
     /// There is no record of one that must exist.
     #[error("it is missing")]
     Missing,
+    /// Another record, without which it means nothing, is damaged or says something else.
+    #[error("what goes with it does not")]
+    Alone,
 }
 
 /// A record that can be stored: a small head, and at most one field of free size, the body.

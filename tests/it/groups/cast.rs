@@ -29,6 +29,11 @@ impl Stage {
         Self::of(House::start(binary()).await.unwrap())
     }
 
+    /// One where the service remembers in a database.
+    pub(crate) async fn open_on(database: &str) -> Self {
+        Self::of(House::start_on(binary(), database).await.unwrap())
+    }
+
     /// One where the service reaches its homeserver through a proxy; the clients do not.
     pub(crate) async fn open_behind_proxy() -> (Self, Proxy) {
         let (house, proxy) = proxy::house().await;

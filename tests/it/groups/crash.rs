@@ -14,7 +14,7 @@ use crate::proxy::sends_a_member_event;
 /// A request in which the service stands when it is killed.
 type Point = fn(&str) -> bool;
 
-fn reads_the_room(line: &str) -> bool {
+pub(super) fn reads_the_room(line: &str) -> bool {
     line.starts_with("GET ") && line.contains("/state?")
 }
 

@@ -2,12 +2,12 @@
 
 use maypole_client::device::Event;
 use maypole_client::matrix::RoomVersion;
+use maypole_testkit::postgres::Postgres;
 
 use super::cast::{Stage, event, hears, reaches, service_joins, within};
 
 /// A room is made, a member invited by a commit, messages are read, an update is raced, a device joins from outside.
-async fn from_creation_on(version: RoomVersion, suite: u16) {
-    let stage = Stage::open().await;
+async fn from_creation_on(stage: Stage, version: RoomVersion, suite: u16) {
     let mut alice = stage.user("alice", "PHONE", suite).await;
     let mut bob = stage.user("bob", "LAPTOP", suite).await;
     let room = within("a room", alice.create_room(version, "hall")).await;
@@ -54,10 +54,16 @@ async fn from_creation_on(version: RoomVersion, suite: u16) {
 
 #[tokio::test]
 async fn from_creation_on_in_a_room_of_version_12() {
-    from_creation_on(RoomVersion::V12, 1).await;
+    from_creation_on(Stage::open().await, RoomVersion::V12, 1).await;
 }
 
 #[tokio::test]
 async fn from_creation_on_in_a_room_of_version_11_with_p256() {
-    from_creation_on(RoomVersion::V11, 2).await;
+    from_creation_on(Stage::open().await, RoomVersion::V11, 2).await;
+}
+
+#[tokio::test]
+async fn from_creation_on_with_a_database() {
+    let postgres = Postgres::start().await.unwrap();
+    from_creation_on(Stage::open_on(&postgres.url()).await, RoomVersion::V12, 1).await;
 }

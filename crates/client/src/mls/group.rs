@@ -12,10 +12,10 @@ use openmls::prelude::{
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 
-use maypole_core::ids::{ClientId, UserId};
+use maypole_core::ids::ClientId;
 use maypole_core::limits;
 use maypole_mls::reader::Reader;
-use maypole_room::bytes::decode;
+use maypole_room::description::ServiceKeys;
 use maypole_room::identity;
 
 use super::reading::encode;
@@ -106,17 +106,6 @@ pub(crate) fn create_key_package(
     encode(bundle.key_package())
 }
 
-/// The service as a group names it in its one external sender.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ServiceKeys {
-    /// Its account.
-    pub(crate) user: UserId,
-    /// The ID of the key that signs receipts.
-    pub(crate) receipt_key_id: String,
-    /// That key.
-    pub(crate) receipt_key: Vec<u8>,
-}
-
 /// The service that a group names, or why the group names none.
 pub(crate) fn service_keys(extensions: &Extensions<GroupContext>) -> Result<ServiceKeys, &'static str> {
     let senders = extensions.external_senders().map(Vec::as_slice).unwrap_or_default();
@@ -126,15 +115,8 @@ pub(crate) fn service_keys(extensions: &Extensions<GroupContext>) -> Result<Serv
     let unreadable = "the external sender is not one of a delivery service";
     reader.opaque("the key is cut short").map_err(|_| unreadable)?;
     let credential = maypole_mls::wire::Credential::read(&mut reader).map_err(|_| unreadable)?;
-    read_service(credential.identity().unwrap_or_default()).ok_or(unreadable)
-}
-
-/// Reads `@:server/<receipt key ID>/<receipt key>`; the key is all that follows the second `/`.
-fn read_service(identity: &[u8]) -> Option<ServiceKeys> {
-    let mut parts = std::str::from_utf8(identity).ok()?.splitn(3, '/');
-    let user = parts.next().filter(|user| ruma::UserId::parse(*user).is_ok()).and_then(UserId::parse)?;
-    let receipt_key_id = parts.next().filter(|id| id.starts_with("ed25519:"))?.to_owned();
-    Some(ServiceKeys { user, receipt_key_id, receipt_key: decode(parts.next()?)? })
+    let identity = std::str::from_utf8(credential.identity().unwrap_or_default()).ok();
+    identity.and_then(ServiceKeys::parse).ok_or(unreadable)
 }
 
 /// The key for external commits of a group's epoch.

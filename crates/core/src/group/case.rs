@@ -113,10 +113,10 @@ pub enum Need {
     Signatures(ToSign),
 }
 
-/// A signature key that is new to the group.
+/// A signature key that is new to the group, or comes with a KeyPackage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafKey {
-    /// The leaf, in the tree that the command makes; none where that is not known yet.
+    /// The leaf, in the tree that the command makes, or which KeyPackage of an upload it is; none where that is not known yet.
     pub leaf: Option<u32>,
     /// Whom it names.
     pub client: ClientId,

@@ -32,7 +32,7 @@ pub(crate) use decision::Effect;
 pub use decision::{Added, Decision, Told};
 pub use issue::ToSign;
 pub use orders::{Order, heed};
-pub use records::{Entry, Head, Snapshot, Staged};
+pub use records::{Entry, Frozen, Head, Snapshot, Staged};
 pub use standing::Standing;
 pub use terms::Terms;
 pub use turn::Turn;

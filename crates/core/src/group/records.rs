@@ -1,10 +1,10 @@
-//! What the store keeps of a group: its head, the log of its epochs, snapshots of its tree, and what is staged.
+//! What the store keeps of a group: its head, the log of its epochs, snapshots of its tree, and what is staged, whether it is frozen.
 
 use serde::{Deserialize, Serialize};
 
 use super::command::Command;
 use crate::auth::Authenticated;
-use crate::ids::{ClientId, Epoch, GroupId, InboxSeq, Sha256};
+use crate::ids::{ClientId, Epoch, FreezeReason, GroupId, InboxSeq, Sha256};
 use crate::permit::Permit;
 use crate::time::Timestamp;
 
@@ -65,6 +65,15 @@ pub struct Snapshot {
     pub epoch: Epoch,
     /// The group, as the engine writes it.
     pub bytes: Vec<u8>,
+}
+
+/// That a group takes no commands until it is unfrozen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// Why.
+    pub reason: FreezeReason,
+    /// Since when.
+    pub frozen_at: Timestamp,
 }
 
 /// A command that was found valid and waits for what must happen outside first. One group has one at most.

@@ -3,7 +3,7 @@
 use super::{Answered, Durable, Ledger, LedgerError};
 use crate::batch::{Backend, Expect, Op};
 use crate::group::{
-    Agenda, Amendment, Decision, Entry, Group, Head, RestoreError, Restoring, Staged, Terms, Told,
+    Agenda, Amendment, Decision, Entry, Frozen, Group, Head, RestoreError, Restoring, Staged, Terms, Told,
 };
 use crate::ids::{Epoch, GroupId, InboxSeq};
 use crate::limits;
@@ -24,6 +24,7 @@ impl<B: Backend> Ledger<B> {
             Expect::InInbox(staged.row),
             Expect::GroupAt(group.clone(), at),
             Expect::StagedIn(group.clone(), None),
+            Expect::NotFrozen(group.clone()),
             Expect::NoAnswer(key, staged.staged_at),
         ];
         self.write("stage", expect, vec![Op::Stage(staged.clone())]).await?;
@@ -45,7 +46,8 @@ impl<B: Backend> Ledger<B> {
     /// and what is owed, in one write, in which the message leaves the inbox. It is refused if somebody else has moved the
     /// group.
     ///
-    /// What was staged has had its effects outside, so nothing but the group's own state may stand in its way.
+    /// What was staged has had its effects outside, so nothing but the group's own state may stand in its way; not even
+    /// that the group was frozen meanwhile.
     pub async fn decide(
         &self,
         row: InboxSeq,
@@ -63,7 +65,11 @@ impl<B: Backend> Ledger<B> {
         let (mut expect, mut ops) = write_down(&mut decision, row, told, now);
         expect.push(Expect::StagedIn(group.clone(), staged.map(|staged| staged.get().row)));
         if staged.is_none() {
-            expect.extend([Expect::InInbox(row), Expect::NoAnswer(key, now)]);
+            expect.extend([
+                Expect::InInbox(row),
+                Expect::NoAnswer(key, now),
+                Expect::NotFrozen(group.clone()),
+            ]);
         } else {
             ops.push(Op::Unstage(group));
         }
@@ -93,6 +99,7 @@ impl<B: Backend> Ledger<B> {
             Expect::StagedIn(group.clone(), Some(staged.row)),
             Expect::InInbox(row),
             Expect::NoAnswer(key, now),
+            Expect::NotFrozen(group.clone()),
         ]);
         // Somebody may have remembered another answer for it since it was staged; it is refused all the same.
         let (_, refused) = refusal.into_batch(now);
@@ -141,6 +148,36 @@ impl<B: Backend> Ledger<B> {
         Ok(())
     }
 
+    /// Freezes a group: from now on it takes no command. What is staged is still finished. `false`: there is no such group.
+    pub async fn freeze(&self, group: &GroupId, frozen: Frozen) -> Result<bool, LedgerError> {
+        // A group that is there stays there.
+        if self.backend.head(group).await?.is_none() {
+            return Ok(false);
+        }
+        self.write("freeze", Vec::new(), vec![Op::Freeze(group.clone(), frozen)]).await?;
+        Ok(true)
+    }
+
+    /// Lets a group take commands again. `false`: it was not frozen.
+    pub async fn unfreeze(&self, group: &GroupId) -> Result<bool, LedgerError> {
+        // One that cannot be read goes all the same.
+        if matches!(self.backend.frozen(group).await, Ok(None)) {
+            return Ok(false);
+        }
+        self.write("unfreeze", Vec::new(), vec![Op::Unfreeze(group.clone())]).await?;
+        Ok(true)
+    }
+
+    /// Whether and why a group is frozen.
+    pub async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, LedgerError> {
+        Ok(self.backend.frozen(group).await?)
+    }
+
+    /// Groups that are frozen, up to a number.
+    pub async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, LedgerError> {
+        Ok(self.backend.frozen_groups(limit).await?)
+    }
+
     /// Where a group stands.
     pub async fn head(&self, group: &GroupId) -> Result<Option<Head>, LedgerError> {
         Ok(self.backend.head(group).await?)
@@ -149,6 +186,50 @@ impl<B: Backend> Ledger<B> {
     /// A page of a group's log, from an epoch on.
     pub async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Result<Vec<Entry>, LedgerError> {
         Ok(self.backend.log(group, from, limit).await?)
+    }
+
+    /// The first epoch in a group's log.
+    pub async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, LedgerError> {
+        Ok(self.backend.log_begins(group).await?)
+    }
+
+    /// A page of groups after a place, in an order that stays the same. The page after the last is empty.
+    pub async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, LedgerError> {
+        Ok(self.backend.groups(after, limit).await?)
+    }
+
+    /// Removes the oldest epochs from a group's log, a page of those that need not be kept: neither among the newest, nor
+    /// young, nor needed to bring the group back. `key` says under which key an epoch's acceptance is remembered, which is
+    /// forgotten with it. Says how many were removed; a full page may not be the last.
+    pub async fn trim(
+        &self,
+        group: &GroupId,
+        key: impl Fn(&Entry) -> Option<AnswerKey> + Send,
+        now: Timestamp,
+    ) -> Result<usize, LedgerError> {
+        let Some(head) = self.backend.head(group).await? else { return Ok(0) };
+        let Some(beyond) = head.epoch.get().checked_sub(limits::LOG_KEPT_EPOCHS) else { return Ok(0) };
+        // The newest snapshot stands for its own epoch; the log leads on from there.
+        let last = beyond.min(head.snapshot_epoch.get());
+        let mut next = self.backend.log_begins(group).await?;
+        let (mut ops, mut count) = (Vec::new(), 0_usize);
+        'pages: while let Some(from) = next.filter(|from| from.get() <= last) {
+            let page = self.backend.log(group, from, limits::LOG_PAGE).await?;
+            next = page.last().and_then(|entry| entry.epoch.next());
+            for entry in &page {
+                let is_young = entry.accepted_at.plus(limits::LOG_KEPT_FOR) > now;
+                if is_young || entry.epoch.get() > last || count >= limits::LOG_TRIMMED_AT_ONCE {
+                    break 'pages;
+                }
+                count = count.saturating_add(1);
+                ops.push(Op::RemoveEntry(group.clone(), entry.epoch));
+                ops.extend(key(entry).map(Op::Forget));
+            }
+        }
+        if count > 0 {
+            self.write("trim", Vec::new(), ops).await?;
+        }
+        Ok(count)
     }
 
     /// A group, brought back from its newest snapshot and the log after it.

@@ -1,9 +1,11 @@
 //! The ledger: every write of the service, each a named transaction, and the only maker of [`Durable`].
 
+mod directory;
 mod groups;
+mod work;
 
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
-use crate::ids::{InboxSeq, OwedId, SyncToken, UserId};
+use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use crate::limits;
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside, SetAsideKind,
@@ -87,6 +89,11 @@ impl<B: Backend> Ledger<B> {
         Self { backend }
     }
 
+    /// The back end again.
+    pub fn into_backend(self) -> B {
+        self.backend
+    }
+
     /// Whose store this is, if it is anybody's yet.
     pub async fn owner(&self) -> Result<Option<UserId>, LedgerError> {
         Ok(self.backend.owner().await?)
@@ -144,6 +151,21 @@ impl<B: Backend> Ledger<B> {
         let (expect, ops) = answered.into_batch(now);
         let ids = self.write("answer", expect, ops).await?;
         Ok(ids.into_iter().zip(owed).map(|(id, owed)| Durable(OwedRow { id, owed })).collect())
+    }
+
+    /// Answers a message by the state that a group is in, or, with no epoch, by there being none; refused if somebody has moved
+    /// the group meanwhile.
+    pub async fn answer_as_of(
+        &self,
+        group: &GroupId,
+        epoch: Option<Epoch>,
+        answered: Answered,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let (mut expect, ops) = answered.into_batch(now);
+        expect.push(Expect::GroupAt(group.clone(), epoch));
+        self.write("answer_as_of", expect, ops).await?;
+        Ok(())
     }
 
     /// Sets a message aside that can never be answered.

@@ -63,8 +63,8 @@ codes! {
         "Compare with `GET /_matrix/client/unstable/org.matrix.msc4244/delivery_service`; do not repeat.";
     /// See [`super::Rejection::TooLarge`].
     TooLarge, "M_TOO_LARGE", 413, remembered,
-        "There are more bytes than the service takes; `limit_bytes` says how many it does.",
-        "Make it smaller: split the commit into several.";
+        "There is more than the service takes; `limit_bytes`, or of things that are counted `limit`, says how much it does.",
+        "Make it smaller: split the commit or the upload into several.";
     /// See [`super::Rejection::TxnReused`].
     TxnReused, "M_MLS_TXN_REUSED", 409, asked anew,
         "The same device used the same `txn_id` before, for other content. The first answer stands.",
@@ -118,6 +118,11 @@ codes! {
         "The Welcome is not for exactly those whom the commit adds, or is missing, or adds nobody; `check` \
          names the rule.",
         "Send the Welcome that the library made with this very commit.";
+    /// See [`super::Rejection::Invalid`].
+    InvalidKeyPackage, "M_MLS_INVALID_KEY_PACKAGE", 400, remembered,
+        "A KeyPackage breaks a rule of MLS, or was in use before; `check` names the rule and `section` says where it \
+         stands.",
+        "Make a new KeyPackage, with keys that were never used and a lifetime that has begun, and upload that one.";
     /// See [`super::Rejection::SenderMismatch`].
     SenderMismatch, "M_MLS_SENDER_MISMATCH", 403, remembered,
         "The account or device that sent the message is not the one in the leaf's credential; `sender` and \
@@ -157,8 +162,8 @@ codes! {
     /// See [`super::Rejection::Frozen`].
     Frozen, "M_MLS_FROZEN", 409, remembered,
         "Nothing is ordered in this group at the moment; `error` says why.",
-        "Give the service back what it lacks (see `error`), then send the commit again under a new \
-         `txn_id`.";
+        "Give the service back what it lacks, or wait until its operator has unfrozen the group (see \
+         `error`), then send the commit again under a new `txn_id`.";
     /// See [`super::Rejection::Blob`].
     Blob, "M_MLS_BLOB", 502, asked anew,
         "A blob could not be fetched, or is not what its size and hash say; `field` says which.",

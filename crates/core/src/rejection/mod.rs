@@ -47,6 +47,14 @@ pub enum Rejection {
         /// How much is taken.
         limit_bytes: u64,
     },
+    /// More things than are taken.
+    #[error("{what}: at most {limit} are taken")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many are taken.
+        limit: u64,
+    },
     /// The transaction ID was used for other content.
     #[error("this transaction ID was used before, for other content")]
     TxnReused,
@@ -177,6 +185,8 @@ pub enum Part {
     GroupInfo,
     /// The Welcome of a commit.
     Welcome,
+    /// A KeyPackage of an upload.
+    KeyPackage,
 }
 
 /// A rule that was broken.
@@ -210,6 +220,7 @@ impl Part {
             Self::Message => "the message",
             Self::GroupInfo => "the GroupInfo",
             Self::Welcome => "the Welcome",
+            Self::KeyPackage => "the KeyPackage",
         }
     }
 }
@@ -221,7 +232,7 @@ impl Rejection {
             Self::BadJson { .. } => Code::BadJson,
             Self::Malformed { .. } => Code::Malformed,
             Self::Unsupported(_) => Code::Unsupported,
-            Self::TooLarge { .. } => Code::TooLarge,
+            Self::TooLarge { .. } | Self::TooMany { .. } => Code::TooLarge,
             Self::TxnReused => Code::TxnReused,
             Self::UnknownGroup => Code::UnknownGroup,
             Self::LimitExceeded { .. } => Code::LimitExceeded,
@@ -233,6 +244,7 @@ impl Rejection {
             Self::Invalid { part: Part::Proposal, .. } => Code::InvalidProposal,
             Self::Invalid { part: Part::GroupInfo, .. } => Code::InvalidGroupInfo,
             Self::Invalid { part: Part::Welcome, .. } => Code::InvalidWelcome,
+            Self::Invalid { part: Part::KeyPackage, .. } => Code::InvalidKeyPackage,
             Self::SenderMismatch { .. } => Code::SenderMismatch,
             Self::Identity { .. } => Code::Identity,
             Self::Forbidden { .. } => Code::Forbidden,
@@ -249,6 +261,11 @@ impl Rejection {
     /// A refusal by a rule of the application that `section` states.
     pub fn terms(part: Part, name: &'static str, section: &'static str, problem: impl Into<String>) -> Self {
         Self::Invalid { part, check: Check { name, section, problem: problem.into() } }
+    }
+
+    /// A refusal of more than `limit` things.
+    pub fn too_many(what: &'static str, limit: usize) -> Self {
+        Self::TooMany { what, limit: u64::try_from(limit).unwrap_or(u64::MAX) }
     }
 
     /// A refusal by a rule of the room.

@@ -8,8 +8,8 @@ use crate::{
     policy::Policy,
     refusal::{Place, Refusal, Rule},
     wire::{
-        APP_DATA_DICTIONARY, APP_DATA_UPDATE, AppDataUpdate, Dictionary, Extensions, Proposal,
-        write_dictionary,
+        APP_DATA_DICTIONARY, APP_DATA_UPDATE, AppDataUpdate, Dictionary, Extensions,
+        GROUP_CONTEXT_EXTENSIONS, Proposal, write_dictionary,
     },
     writer::Write as _,
 };
@@ -60,6 +60,35 @@ impl Group {
             None if before.is_none() => Err(Rule::AppDataAbsent.whole()),
             _ => Ok(()),
         }
+    }
+
+    /// Judges a change of application data beside those that wait: a commit updates a component's data or removes it, and
+    /// has no extensions then that change the data otherwise.
+    pub(super) fn check_app_data_beside_waiting(
+        &self,
+        new: &Proposal<'_>,
+        policy: &dyn Policy,
+    ) -> Result<(), Refusal> {
+        let changes = |kind: u16| [APP_DATA_UPDATE, GROUP_CONTEXT_EXTENSIONS].contains(&kind);
+        for pending in self.pending.iter().filter(|pending| changes(pending.proposal_type())) {
+            let rule = match (new, &pending.proposal(policy)?) {
+                (Proposal::AppDataUpdate(new), Proposal::AppDataUpdate(waits))
+                    if new.component == waits.component
+                        && (new.update.is_none() || waits.update.is_none()) =>
+                {
+                    Rule::AppDataTogether
+                }
+                (Proposal::AppDataUpdate(_), Proposal::GroupContextExtensions(list))
+                | (Proposal::GroupContextExtensions(list), Proposal::AppDataUpdate(_))
+                    if self.changes_app_data(*list) =>
+                {
+                    Rule::AppDataReplaced
+                }
+                _ => continue,
+            };
+            return Err(rule.whole());
+        }
+        Ok(())
     }
 
     /// Whether new extensions change the application's data in a group that requires AppDataUpdates for that.

@@ -5,7 +5,7 @@ use std::{num::NonZero, thread};
 
 use super::Group;
 use crate::{
-    envelope::{KEY_PACKAGE, MLS_10, bare},
+    envelope::MLS_10,
     policy::{Policy, UnixSeconds},
     refusal::{Place, Refusal, Rule},
     rules::{Demands, Entry, Host, leaf_content},
@@ -152,9 +152,7 @@ pub fn check_key_package(bytes: &[u8], policy: &dyn Policy, now: UnixSeconds) ->
     if bytes.len() > policy.bounds().proposal_bytes {
         return Err(Rule::TooLarge.whole());
     }
-    let mut reader = bare(bytes, KEY_PACKAGE)?;
-    let key_package = KeyPackage::read(&mut reader)?;
-    reader.end()?;
+    let key_package = KeyPackage::from_bytes(bytes)?;
     if key_package.version != MLS_10 {
         return Err(Rule::KeyPackageVersion.whole());
     }

@@ -7,12 +7,11 @@ use crate::{
     refusal::{Place, Refusal, Rule},
     rules::{Demands, ProposalContext, leaf_content},
     tree::Moves,
-    wire::{AppDataUpdate, AppEphemeral, Content, LeafNode, Proposal, PublicMessage, SELF_REMOVE},
+    wire::{
+        ADD, AppDataUpdate, AppEphemeral, Content, LeafNode, Proposal, PublicMessage, SELF_REMOVE, UPDATE,
+    },
     writer::VECTOR_BYTES,
 };
-
-/// The types of proposals that bring a leaf: Add and Update.
-const BRINGING_LEAVES: [u16; 2] = [1, 2];
 
 impl Group {
     pub(super) fn validate_proposal(
@@ -33,6 +32,8 @@ impl Group {
         self.check_alone(proposal, message.sender, demands)?;
 
         self.verify_framing(message, self.signature_key_of(message, proposal)?)?;
+        // What waits is read again for this, which strangers cannot have done.
+        self.check_beside_waiting(proposal, message.sender, demands)?;
         match (proposal, message.sender) {
             (Proposal::Add(key_package), _) => demands.verify_key_package(key_package, Place::Whole)?,
             (Proposal::Update(leaf), Sender::Member(index)) => {
@@ -46,9 +47,8 @@ impl Group {
         Ok(Delta::of_proposal(self, pending))
     }
 
-    /// Judges the leaf that a proposal brings: that of an Update against the members there are (§7.3), and each against those
-    /// that wait, because committed together they would make each commit wrong. An Add of somebody who is a member may
-    /// wait for that one's removal.
+    /// Judges a proposal against the group as it is: the leaf of an Update against the members there are (§7.3). An Add of
+    /// somebody who is a member may wait for that one's removal.
     fn check_alone(
         &self,
         proposal: &Proposal<'_>,
@@ -62,10 +62,7 @@ impl Group {
                 self.tree.leaf(index).into_iter().for_each(|old| moves.replaces(&old, leaf));
                 match self.tree.census().unsupported_credential(&moves) {
                     Some(kind) => Err(Rule::CredentialUnsupported.at(Place::Type(kind))),
-                    None => {
-                        let brought = Brought::by_update(self.tree.leaf(index).as_ref(), leaf);
-                        self.check_beside_waiting(&brought, Some(index), demands)
-                    }
+                    None => Ok(()),
                 }
             }
             (Proposal::AppDataUpdate(update), _) => self.check_app_data(update),
@@ -77,20 +74,39 @@ impl Group {
                     |pending: &Pending| pending.proposal_type() == SELF_REMOVE && pending.sender() == sender;
                 if self.pending.iter().any(again) { Err(Rule::SelfRemoveTwice.whole()) } else { Ok(()) }
             }
-            (Proposal::Add(new), _) => self.check_beside_waiting(&Brought::by_add(&new.leaf), None, demands),
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges a proposal beside those that wait, where each commit that has both would be wrong.
+    fn check_beside_waiting(
+        &self,
+        proposal: &Proposal<'_>,
+        sender: Sender,
+        demands: &Demands<'_>,
+    ) -> Result<(), Refusal> {
+        match (proposal, sender) {
+            (Proposal::Add(new), _) => self.check_brought(&Brought::by_add(&new.leaf), None, demands),
+            (Proposal::Update(new), Sender::Member(leaf)) => {
+                let brought = Brought::by_update(self.tree.leaf(leaf).as_ref(), new);
+                self.check_brought(&brought, Some(leaf), demands)
+            }
+            (Proposal::AppDataUpdate(_) | Proposal::GroupContextExtensions(_), _) => {
+                self.check_app_data_beside_waiting(proposal, demands.policy)
+            }
             _ => Ok(()),
         }
     }
 
     /// Judges what is brought against what Adds and Updates bring that wait, but for the same member's Updates: of those a
     /// commit has only one.
-    fn check_beside_waiting(
+    fn check_brought(
         &self,
         new: &Brought<'_>,
         own: Option<u32>,
         demands: &Demands<'_>,
     ) -> Result<(), Refusal> {
-        let bring = |pending: &&Pending| BRINGING_LEAVES.contains(&pending.proposal_type());
+        let bring = |pending: &&Pending| [ADD, UPDATE].contains(&pending.proposal_type());
         for pending in self.pending.iter().filter(bring) {
             match (pending.proposal(demands.policy)?, pending.sender()) {
                 (Proposal::Add(waits), _) => new.check_apart(&Brought::by_add(&waits.leaf), demands)?,

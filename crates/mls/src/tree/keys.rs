@@ -27,7 +27,8 @@ struct Outgrown {
     emptied: usize,
 }
 
-/// Buckets that are emptied with each key that comes: enough that a table is through before the next one is full.
+/// Buckets that are emptied with each key that comes: enough that a table is through before the next one is full, unless it
+/// had lost most of its keys before; then the next one grows as a whole, which is little.
 const EMPTIED_AT_ONCE: usize = 16;
 
 #[derive(Clone, Copy, Debug)]

@@ -120,7 +120,15 @@ pub struct RequiredCapabilities<'a> {
 }
 
 impl<'a> RequiredCapabilities<'a> {
-    pub(crate) fn read(data: &'a [u8]) -> Result<Self, Broken> {
+    /// Reads what is all there is.
+    ///
+    /// ```
+    /// use maypole_mls::wire::RequiredCapabilities;
+    ///
+    /// let required = RequiredCapabilities::from_bytes(&[0, 2, 0, 10, 2, 0, 1]).unwrap();
+    /// assert!(required.proposals.contains(10) && required.credentials.contains(1));
+    /// ```
+    pub fn from_bytes(data: &'a [u8]) -> Result<Self, Broken> {
         let mut reader = Reader::new(data);
         let extensions = Types::read(&mut reader)?;
         let proposals = Types::read(&mut reader)?;

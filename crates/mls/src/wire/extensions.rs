@@ -14,6 +14,9 @@ pub const EXTERNAL_PUB: u16 = 4;
 /// `external_senders`, in a GroupContext.
 pub const EXTERNAL_SENDERS: u16 = 5;
 
+/// `last_resort`, in a KeyPackage that may be used more than once.
+pub const LAST_RESORT: u16 = 10;
+
 /// One extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extension<'a> {
@@ -91,7 +94,7 @@ impl<'a> Extensions<'a> {
 
     /// The `required_capabilities` in it.
     pub fn required_capabilities(self) -> Result<Option<RequiredCapabilities<'a>>, Broken> {
-        self.find(REQUIRED_CAPABILITIES).map(RequiredCapabilities::read).transpose()
+        self.find(REQUIRED_CAPABILITIES).map(RequiredCapabilities::from_bytes).transpose()
     }
 
     /// The `required_wire_formats` in it.

@@ -2,6 +2,7 @@
 
 use super::{Extensions, LeafNode};
 use crate::{
+    envelope::{KEY_PACKAGE, bare},
     reader::{Broken, Reader},
     suite::{Hash, Suite},
 };
@@ -39,6 +40,24 @@ impl<'a> KeyPackage<'a> {
         let signed = reader.since(&start);
         let signature = reader.opaque("a KeyPackage's signature is cut short")?;
         Ok(Self { version, suite, init_key, leaf, extensions, signed, signature, raw: reader.since(&start) })
+    }
+
+    /// Reads one that is all there is, bare or as an `MLSMessage`.
+    ///
+    /// ```
+    /// use maypole_mls::wire::KeyPackage;
+    /// use maypole_testkit::mls::Member;
+    ///
+    /// let message = Member::new("@alice:a.org/PHONE", 1)?.key_package()?;
+    /// let key_package = KeyPackage::from_bytes(&message).unwrap();
+    /// assert_eq!(KeyPackage::from_bytes(key_package.raw).unwrap(), key_package);
+    /// # anyhow::Ok(())
+    /// ```
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, Broken> {
+        let mut reader = bare(bytes, KEY_PACKAGE)?;
+        let key_package = Self::read(&mut reader)?;
+        reader.end()?;
+        Ok(key_package)
     }
 
     /// Its `KeyPackageRef` (§5.2), by the hash of a suite.

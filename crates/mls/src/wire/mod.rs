@@ -26,12 +26,12 @@ pub(crate) use capabilities::{is_default_extension, is_default_proposal};
 pub use commit::{Ciphertexts, Commit, Listed, PathNode, UpdatePath};
 pub use credential::{BASIC, Credential, X509};
 pub use extensions::{
-    APPLICATION_ID, EXTERNAL_PUB, EXTERNAL_SENDERS, Extension, Extensions, ExternalSender, RATCHET_TREE,
-    REQUIRED_CAPABILITIES,
+    APPLICATION_ID, EXTERNAL_PUB, EXTERNAL_SENDERS, Extension, Extensions, ExternalSender, LAST_RESORT,
+    RATCHET_TREE, REQUIRED_CAPABILITIES,
 };
 pub use group_info::{GroupContext, GroupInfo};
 pub use key_package::KeyPackage;
 pub use leaf_node::{LeafNode, LeafSource};
-pub(crate) use proposal::SELF_REMOVE;
+pub(crate) use proposal::{ADD, GROUP_CONTEXT_EXTENSIONS, SELF_REMOVE, UPDATE};
 pub use proposal::{Body, PreSharedKey, Proposal, ReInit, Unreadable};
 pub use public_message::{Content, PublicMessage};

@@ -72,6 +72,12 @@ pub enum Body {
     Opaques(u8),
 }
 
+/// The type of an Add.
+pub(crate) const ADD: u16 = 1;
+/// The type of an Update.
+pub(crate) const UPDATE: u16 = 2;
+/// The type of a GroupContextExtensions.
+pub(crate) const GROUP_CONTEXT_EXTENSIONS: u16 = 7;
 /// The type of a SelfRemove.
 pub(crate) const SELF_REMOVE: u16 = 10;
 
@@ -81,13 +87,13 @@ impl<'a> Proposal<'a> {
     pub fn read(reader: &mut Reader<'a>, declared: &dyn Fn(u16) -> Option<Body>) -> Result<Self, Unreadable> {
         let kind = reader.u16("a proposal's type is cut short")?;
         Ok(match kind {
-            1 => Self::Add(Box::new(KeyPackage::read(reader)?)),
-            2 => Self::Update(Box::new(LeafNode::read(reader)?)),
+            ADD => Self::Add(Box::new(KeyPackage::read(reader)?)),
+            UPDATE => Self::Update(Box::new(LeafNode::read(reader)?)),
             3 => Self::Remove(reader.u32("a Remove is cut short")?),
             4 => Self::PreSharedKey(PreSharedKey::read(reader)?),
             5 => Self::ReInit(ReInit::read(reader)?),
             6 => Self::ExternalInit(reader.opaque("an ExternalInit is cut short")?),
-            7 => Self::GroupContextExtensions(Extensions::read(reader)?),
+            GROUP_CONTEXT_EXTENSIONS => Self::GroupContextExtensions(Extensions::read(reader)?),
             APP_DATA_UPDATE => Self::AppDataUpdate(AppDataUpdate::read(reader)?),
             APP_EPHEMERAL => Self::AppEphemeral(AppEphemeral::read(reader)?),
             SELF_REMOVE => Self::SelfRemove,
@@ -101,13 +107,13 @@ impl<'a> Proposal<'a> {
     /// Its type.
     pub fn kind(&self) -> u16 {
         match self {
-            Self::Add(_) => 1,
-            Self::Update(_) => 2,
+            Self::Add(_) => ADD,
+            Self::Update(_) => UPDATE,
             Self::Remove(_) => 3,
             Self::PreSharedKey(_) => 4,
             Self::ReInit(_) => 5,
             Self::ExternalInit(_) => 6,
-            Self::GroupContextExtensions(_) => 7,
+            Self::GroupContextExtensions(_) => GROUP_CONTEXT_EXTENSIONS,
             Self::AppDataUpdate(_) => APP_DATA_UPDATE,
             Self::AppEphemeral(_) => APP_EPHEMERAL,
             Self::SelfRemove => SELF_REMOVE,

@@ -40,9 +40,9 @@ impl Policy for Lenient {
         let body = Body::Opaque;
         (kind == UNKNOWN).then_some(Declared {
             body,
-            needs_path: true,
+            needs_path: false,
             external: false,
-            in_external_commit: false,
+            in_external_commit: true,
         })
     }
 }

@@ -46,8 +46,9 @@ refuse and RFC 9420 allows, as somebody sees it who follows a group from its pub
 
 Made from the table of `crates/mls/tests/differential`. That test forges groups of 2 to 16 members, rightly signed, and \
 draws what is said in them: proposals, commits, external commits and imports, many of them with up to three lies, some \
-damaged byte by byte. Each message is judged by both libraries and by `maypole-mls`. Where all take it they must come to \
-the same tree hash and transcript hash; where verdicts differ, the text of the RFC has decided, and a line below says so. \
+damaged byte by byte. Each message is judged by `maypole-mls` and by each library that can follow the group at that moment: one that has refused \
+something honest waits for the next epoch, and not every suite is known to both. Where all take it they must come to \
+the same tree hash and transcript hash; where verdicts differ, the text of the RFC has decided, or where it leaves something open the policy, and a line below says so. \
 A difference without a line fails the test, and so does, in a full run, a line that nothing meets.
 
 ```sh
@@ -107,10 +108,11 @@ fn place(section: &str) -> (Vec<u32>, &str) {
 
 fn figures(tally: &Tally, seeds: Range<u64>) -> String {
     let mut text = format!("\nSeeds {} to {}.\n\n", seeds.start, seeds.end - 1);
-    text += "| | messages | taken by all | refused by all | differ |\n|---|---|---|---|---|\n";
+    text += "| | judged by all three | taken by all | refused by all | differ | judged by fewer |\n|---|---|---|---|---|---|\n";
     let mut line = |name: &str, counts: &Counts| {
-        let Counts { messages, taken_by_all, refused_by_all, differ } = counts;
-        writeln!(text, "| {name} | {messages} | {taken_by_all} | {refused_by_all} | {differ} |").unwrap();
+        let Counts { messages, taken_by_all, refused_by_all, differ, of_fewer } = counts;
+        writeln!(text, "| {name} | {messages} | {taken_by_all} | {refused_by_all} | {differ} | {of_fewer} |")
+            .unwrap();
     };
     for (kind, counts) in &tally.kinds {
         line(&format!("{kind:?}"), counts);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maypole_mls::Rule;
 use maypole_testkit::forge::chance::Kind;
 
-use crate::table::{Difference, How, Library, Row, Way, rows};
+use crate::table::{Difference, How, Library, Row, Way, Who, rows};
 use crate::verdict::Verdict;
 
 /// Rules that nothing here can break: bounds that are not set so low, what the policies do not ask, what is said of
@@ -67,13 +67,15 @@ impl std::fmt::Display for Case {
     }
 }
 
-/// How often what was seen of one kind of message.
+/// How often what was seen of one kind of message, where all three have judged it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) messages: usize,
     pub(crate) taken_by_all: usize,
     pub(crate) refused_by_all: usize,
     pub(crate) differ: usize,
+    /// Messages beside these that a library could not judge, because it could not follow.
+    pub(crate) of_fewer: usize,
 }
 
 /// Everything that was heard.
@@ -89,8 +91,9 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// How many messages all three have judged.
     pub(crate) fn messages(&self) -> usize {
-        self.kinds.values().map(|counts| counts.messages).sum()
+        self.total().messages
     }
 
     /// Of all kinds together.
@@ -100,6 +103,7 @@ impl Tally {
             taken_by_all: sum.taken_by_all + counts.taken_by_all,
             refused_by_all: sum.refused_by_all + counts.refused_by_all,
             differ: sum.differ + counts.differ,
+            of_fewer: sum.of_fewer + counts.of_fewer,
         })
     }
 
@@ -123,6 +127,10 @@ impl Tally {
             differs |= self.compare(case, *library, verdict);
         }
         let counts = self.kinds.entry(case.kind).or_default();
+        if case.others.len() < Who::Both.libraries().len() {
+            counts.of_fewer += 1;
+            return;
+        }
         counts.messages += 1;
         match (&case.ours, differs) {
             (_, true) => counts.differ += 1,

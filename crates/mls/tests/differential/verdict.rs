@@ -7,7 +7,7 @@ use std::sync::Once;
 use anyhow::{Error, Result};
 use maypole_mls::{Refusal, Rule};
 
-use crate::oracles::{Follower, Weighed};
+use super::oracles::{Follower, Weighed};
 
 /// The hashes that a commit, or an import, leads to.
 pub(crate) type Hashes = Option<[Vec<u8>; 2]>;

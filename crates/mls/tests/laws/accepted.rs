@@ -1,7 +1,5 @@
 //! What is accepted here, another library accepts as well, to the same hashes.
 
-use std::panic::{self, AssertUnwindSafe};
-
 use maypole_mls::{Delta, Group, reader::Reader, wire::GroupContext};
 use maypole_testkit::forge::{
     Forge, GroupInfoDraft,
@@ -10,10 +8,11 @@ use maypole_testkit::forge::{
 
 use super::{
     others::{
-        Follower as _, Seen, Weighed as _,
+        Follower as _,
         lenient::Lenient,
         mls_rs::MlsRs,
         table::{self, Difference, Library, Way},
+        verdict::{self, Hashes, Verdict, weigh},
     },
     world::{MESSAGES, NOW, begin},
 };
@@ -30,15 +29,15 @@ pub fn accepted(input: &[u8]) {
             return;
         }
         let said = story.say().unwrap();
-        heard.push(Words::of(&said));
+        heard.push(said.clone());
         if said.kind == Kind::Import {
             hear_import(&said, &heard);
             continue;
         }
         let Ok(delta) = ours.validate(&said.message, &Lenient, NOW) else { continue };
-        let weighed = theirs.as_ref().map(|theirs| caught(|| theirs.weigh(&said.message)));
-        if let Some(weighed) = &weighed {
-            agree(&said, &heard, hashes(&delta), weighed.as_ref().map(|weighed| weighed.leads_to()));
+        let weighed = theirs.as_ref().map(|theirs| weigh(theirs, &said.message));
+        if let Some((verdict, _)) = &weighed {
+            agree(&heard, hashes(&delta), verdict);
         }
         if !said.is_honest() {
             continue;
@@ -50,7 +49,7 @@ pub fn accepted(input: &[u8]) {
             return;
         }
         // Who did not take something honest waits for the next epoch.
-        let went_on = theirs.as_mut().zip(weighed.and_then(Result::ok));
+        let went_on = theirs.as_mut().zip(weighed.and_then(|(_, weighed)| weighed));
         if went_on.map(|(theirs, weighed)| theirs.adopt(weighed).unwrap()).is_none() {
             theirs = None;
         }
@@ -65,89 +64,48 @@ fn observe(forge: &Forge) -> Option<MlsRs> {
     let (signer, _) = forge.members().next().unwrap();
     let info = forge.group_info(&GroupInfoDraft::by(signer)).unwrap();
     let tree = forge.ratchet_tree();
-    caught(|| MlsRs::observe_at(&info, Some(&tree), Some(NOW.0.into()))).ok()
+    verdict::begin(|| MlsRs::observe_at(&info, Some(&tree), Some(NOW.0.into()))).1
 }
 
 /// A group to begin with.
-fn hear_import(said: &Said, heard: &[Words]) {
+fn hear_import(said: &Said, heard: &[Said]) {
     let tree = said.tree.as_deref();
     let Ok(ours) = Group::import(&said.message, tree, &Lenient, NOW) else { return };
-    let theirs = caught(|| MlsRs::observe_at(&said.message, tree, Some(NOW.0.into()))?.seen());
-    let seen = |seen: &Seen| Some([seen.tree_hash.clone(), seen.confirmed_transcript_hash.clone()]);
+    let theirs = || MlsRs::observe_at(&said.message, tree, Some(NOW.0.into()));
     let hashes = [ours.tree_hash(), ours.confirmed_transcript_hash()].map(<[u8]>::to_vec);
-    agree(said, heard, Some(hashes), theirs.as_ref().map(seen));
+    agree(heard, Some(hashes), &verdict::begin(theirs).0);
 }
-
-/// Why a library does not take something.
-#[derive(Debug)]
-enum Why {
-    Refuses(String),
-    Panics(String),
-}
-
-/// The tree hash and the transcript hash that something leads to, if it leads anywhere.
-type Hashes = Option<[Vec<u8>; 2]>;
 
 fn hashes(delta: &Delta) -> Hashes {
     let context = GroupContext::read(&mut Reader::new(delta.context()?)).unwrap();
     Some([context.tree_hash, context.confirmed_transcript_hash].map(<[u8]>::to_vec))
 }
 
-/// What is known of a message, in words.
-struct Words {
-    kind: Kind,
-    words: Vec<&'static str>,
-}
-
-impl Words {
-    fn of(said: &Said) -> Self {
-        Self { kind: said.kind, words: said.does.iter().chain(&said.lies).copied().collect() }
-    }
-
-    /// Whether the message may be an earlier one.
-    fn are_said_again(&self) -> bool {
-        self.words.iter().any(|word| word.starts_with("damaged: spliced") || *word == "a message said before")
-    }
-
-    /// Whether it is known that mls-rs differs in this way.
-    fn explain(&self, way: Way<'_>) -> bool {
-        let difference = Difference { library: Library::MlsRs, way, kind: self.kind, words: &self.words };
-        table::rows().any(|row| row.covers(&difference))
-    }
-}
-
 /// Judges the verdict of mls-rs on what was accepted here, and heard last.
 #[track_caller]
-fn agree(said: &Said, heard: &[Words], ours: Hashes, theirs: Result<Hashes, &Why>) {
+fn agree(heard: &[Said], ours: Hashes, theirs: &Verdict) {
+    let said = heard.last().unwrap();
     let way = match theirs {
-        Ok(theirs) => {
-            assert_eq!(ours, theirs, "{said}: mls-rs comes to other hashes");
+        Verdict::Takes(theirs) => {
+            assert_eq!(ours, *theirs, "{said}: mls-rs comes to other hashes");
             return;
         }
-        Err(Why::Refuses(why)) => Way::Refuses(why),
-        Err(Why::Panics(why)) => Way::Panics(why),
+        Verdict::Refuses(why, _) => Way::Refuses(why),
+        Verdict::Panics(why) => Way::Panics(why),
     };
-    let again = heard.last().is_some_and(Words::are_said_again);
-    let mut meant = if again { heard } else { &heard[heard.len() - 1..] }.iter();
+    // Damage may make of a message one that was said before: then what that does explains it.
+    let mut same =
+        heard.iter().filter(|earlier| earlier.message == said.message && earlier.tree == said.tree);
     assert!(
-        meant.any(|words| words.explain(way)),
+        same.any(|said| is_known(said, way)),
         "{said}: accepted here, and mls-rs {way:?}: {:02x?}",
         said.message
     );
 }
 
-/// Has a library say something, and catches it if it falls over. libFuzzer's own way with a panic is to end the process.
-fn caught<T>(judge: impl FnOnce() -> anyhow::Result<T>) -> Result<T, Why> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let said = panic::catch_unwind(AssertUnwindSafe(judge));
-    panic::set_hook(hook);
-    match said {
-        Ok(said) => said.map_err(|why| Why::Refuses(format!("{why:#}"))),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
-            Err(Why::Panics(text.to_owned()))
-        }
-    }
+/// Whether it is known that mls-rs differs in this way.
+fn is_known(said: &Said, way: Way<'_>) -> bool {
+    let words: Vec<&'static str> = said.does.iter().chain(&said.lies).copied().collect();
+    let difference = Difference { library: Library::MlsRs, way, kind: said.kind, words: &words };
+    table::rows().any(|row| row.covers(&difference))
 }

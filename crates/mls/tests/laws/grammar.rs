@@ -74,6 +74,16 @@ pub(super) fn proposal(shape: &mut Shape, reader: &mut Reader<'_>, place: u32) {
         5 => reinit(shape, reader),
         6 => shape.opaque(reader),
         7 => extensions(shape, reader),
+        8 => {
+            shape.short(reader);
+            if shape.byte(reader) == 1 {
+                shape.opaque(reader);
+            }
+        }
+        9 => {
+            shape.short(reader);
+            shape.opaque(reader);
+        }
         0xf002 => shape.opaque(reader),
         0xf003 => {
             shape.opaque(reader);

@@ -8,5 +8,12 @@ pub(super) mod lenient;
 pub(super) mod mls_rs;
 #[path = "../differential/table/mod.rs"]
 pub(super) mod table;
+#[path = "../differential/verdict.rs"]
+pub(super) mod verdict;
+
+/// What a verdict is of, where the verdict looks for it.
+mod oracles {
+    pub(super) use super::{Follower, Weighed};
+}
 
 pub(super) use follower::{Follower, Seen, Weighed, in_full};

@@ -1,7 +1,7 @@
 //! The policies by which laws have things judged.
 
 use maypole_mls::{
-    Declared, Policy, Strict,
+    Component, Declared, Policy, Strict,
     wire::{Body, Credential},
 };
 use maypole_testkit::forge::chance::Choices;
@@ -13,6 +13,22 @@ pub(super) const DECLARED: [(u16, Body); 3] =
 /// How the content of a declared type is written.
 pub(super) fn declared(kind: u16) -> Option<Body> {
     DECLARED.iter().find(|(declared, _)| *declared == kind).map(|(_, body)| *body)
+}
+
+/// The component that [`TakesAll`] knows.
+pub(super) const KNOWN_COMPONENT: u16 = 5;
+
+/// Appends whatever comes, and hears whatever is said.
+struct Appends;
+
+impl Component for Appends {
+    fn update(&self, before: Option<&[u8]>, updates: &[&[u8]]) -> Option<Vec<u8>> {
+        Some([before.unwrap_or_default(), &updates.concat()].concat())
+    }
+
+    fn takes(&self, _: &[u8]) -> bool {
+        true
+    }
 }
 
 /// Takes what can be taken.
@@ -33,6 +49,10 @@ impl Policy for TakesAll {
 
     fn takes_reinit(&self) -> bool {
         true
+    }
+
+    fn component(&self, component: u16) -> Option<&dyn Component> {
+        (component == KNOWN_COMPONENT).then_some(&Appends)
     }
 
     fn declared(&self, proposal_type: u16) -> Option<Declared> {

@@ -16,7 +16,9 @@ use super::{
 pub fn refused(input: &[u8]) {
     let mut choices = Choices::new(input);
     let policy = policy(&mut choices);
-    let (place, mask) = (choices.below(1 << 16), choices.byte() | 1);
+    // Which byte of each delta is turned, and how: the input once more, from its end.
+    let backwards: Vec<u8> = input.iter().rev().copied().collect();
+    let mut turns = Choices::new(&backwards);
     let mut story = Story::begin(choices, NOW.0).unwrap();
     let mut group = begin(story.forge(), policy);
     let mut honest = Honest::of(&group, story.forge(), policy);
@@ -34,8 +36,8 @@ pub fn refused(input: &[u8]) {
         let Ok(delta) = verdict else { continue };
 
         let mut spoilt = delta.to_bytes();
-        let place = place % spoilt.len();
-        spoilt[place] ^= mask;
+        let place = turns.below(spoilt.len());
+        spoilt[place] ^= turns.byte().max(1);
         let mut copy = group.clone();
         if copy.replay(&spoilt).is_err() {
             honest.is_unchanged(&copy, policy, &format!("{said}, byte {place} of its delta turned"));

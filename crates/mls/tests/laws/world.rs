@@ -10,15 +10,15 @@ use maypole_mls::{
     writer::Write as _,
 };
 use maypole_testkit::forge::{
-    self, Capabilities, Draft, Extension, Forge, Founding, GroupInfoDraft, KeyPackage, KeyPackageDraft,
-    LeafDraft, Proposal, ProposalMessage, PskId, SELF_REMOVE, Sender, Shape as Past, SigningKey,
-    chance::Choices,
+    self, APP_DATA_DICTIONARY, APP_DATA_UPDATE, APP_EPHEMERAL, Capabilities, Draft, Extension, Forge,
+    Founding, GroupInfoDraft, KeyPackage, KeyPackageDraft, LeafDraft, Proposal, ProposalMessage, PskId,
+    SELF_REMOVE, Sender, Shape as Past, SigningKey, chance::Choices,
 };
 
 use super::{
     choices::one_of,
     grammar,
-    policies::TakesAll,
+    policies::{KNOWN_COMPONENT, TakesAll},
     shape::{Shape, Signed},
 };
 
@@ -69,10 +69,9 @@ pub(super) struct World {
 /// The group that an input chooses.
 pub(super) fn world(choices: &mut Choices<'_>) -> &'static World {
     static WORLDS: LazyLock<[World; 3]> = LazyLock::new(|| {
-        let listing =
-            Capabilities { proposals: vec![SELF_REMOVE, 0xf001, 0xf002, 0xf003], ..Default::default() };
-        let listing = LeafDraft { capabilities: Some(listing), ..LeafDraft::default() };
+        let listing = LeafDraft { capabilities: Some(all_types()), ..LeafDraft::default() };
         let mut listing_all = Founding::of(forge::Suite::One, 6, Past::Bare, 2).at(NOW.0);
+        listing_all.extensions = vec![Extension::app_data(&[(KNOWN_COMPONENT, b"before"), (6, b"")])];
         listing_all.leaves = (0..6).map(|leaf| (leaf, listing.clone())).collect();
         [
             World::of(&Founding::of(forge::Suite::One, 8, Past::Warm, 1).at(NOW.0)),
@@ -100,7 +99,9 @@ impl World {
         let update = self.forge.update_of(3, &LeafDraft::default()).unwrap();
         let update = self.waits(Sender::Member(3), update);
         let leaving = self.waits(Sender::Member(4), Proposal::SelfRemove);
-        let package = self.forge.key_package(&KeyPackageDraft::of("@ann:a.org/D")).unwrap();
+        let mut package = KeyPackageDraft::of("@ann:a.org/D");
+        package.leaf.capabilities = Some(all_types());
+        let package = self.forge.key_package(&package).unwrap();
         self.keys.insert(package.leaf.key.public().to_vec(), package.leaf.key.clone());
         self.commits(&update, &leaving, &package);
         self.proposals(&package);
@@ -151,7 +152,8 @@ impl World {
         let psk = Proposal::PreSharedKey(PskId::External { id: b"psk".to_vec(), nonce });
         let newcomer = forge.new_key().unwrap();
         let mut join = forge.draft_external("@new:a.org/D", &[]).unwrap().referring_to(leaving);
-        join.path.as_mut().unwrap().leaf.key = Some(newcomer.clone());
+        let leaf = &mut join.path.as_mut().unwrap().leaf;
+        (leaf.key, leaf.capabilities) = (Some(newcomer.clone()), Some(all_types()));
         let drafts = [
             forge.draft_references(2, &[update, leaving]).with(Proposal::Add(package.clone())),
             forge.draft_add(0, std::slice::from_ref(package)),
@@ -160,6 +162,8 @@ impl World {
             forge.draft_update(2).with(psk),
             forge.draft_update(1).with(reinit()),
             forge.draft_update(0).with(Proposal::Raw(0xf003, vec![1, 7, 0])),
+            forge.draft_update(3).with(grows()).with(said()).with(grows()).without_path(),
+            forge.draft_update(3).with(Proposal::AppDataUpdate(KNOWN_COMPONENT, None)),
             forge.draft_resync(2).unwrap(),
         ];
         for draft in drafts {
@@ -190,6 +194,8 @@ impl World {
             (Sender::External(0), extensions),
             (Sender::External(0), Proposal::Remove(2)),
             (Sender::External(0), reinit()),
+            (Sender::External(0), grows()),
+            (Sender::Member(2), said()),
             (Sender::NewMemberProposal, Proposal::Add(package.clone())),
         ];
         for (sender, proposal) in all {
@@ -311,4 +317,23 @@ impl World {
 fn reinit() -> Proposal {
     let group_id = b"!next:a.org".to_vec();
     Proposal::ReInit { group_id, version: 1, suite: 1, extensions: Vec::new() }
+}
+
+/// Everything that anything here may need.
+fn all_types() -> Capabilities {
+    Capabilities {
+        extensions: vec![APP_DATA_DICTIONARY],
+        proposals: vec![APP_DATA_UPDATE, APP_EPHEMERAL, SELF_REMOVE, 0xf001, 0xf002, 0xf003],
+        ..Capabilities::default()
+    }
+}
+
+/// Something is added to what the group keeps for a component.
+fn grows() -> Proposal {
+    Proposal::AppDataUpdate(KNOWN_COMPONENT, Some(b"and after".to_vec()))
+}
+
+/// Something is said to a component.
+fn said() -> Proposal {
+    Proposal::AppEphemeral(KNOWN_COMPONENT, b"hi".to_vec())
 }

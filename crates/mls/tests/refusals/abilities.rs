@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use maypole_mls::{Place, Policy, Rule, wire};
+use maypole_mls::{Place, Rule};
 use maypole_testkit::forge::{
-    Capabilities, Credential, Draft, Extension, Forge, Founding, KeyPackageDraft, LeafDraft, Proposal,
-    Sender, Shape, Suite,
+    Capabilities, Credential, Draft, Extension, Founding, KeyPackageDraft, LeafDraft, Proposal, Sender,
+    Shape, Suite,
 };
 
+use crate::facts::Renames;
+use crate::proposals::with;
 use crate::trial::{Docket, Trial, UNKNOWN, eight};
 
 cases![
@@ -20,15 +22,6 @@ cases![
 ];
 
 const KINDS: [(Suite, Shape); 2] = [(Suite::One, Shape::Warm), (Suite::Two, Shape::Bare)];
-
-/// Lets anybody become anybody.
-struct Renames;
-
-impl Policy for Renames {
-    fn may_replace(&self, _: &wire::Credential<'_>, _: &wire::Credential<'_>) -> bool {
-        true
-    }
-}
 
 /// A leaf that reads these types of credentials.
 fn reads(credentials: &[u16]) -> LeafDraft {
@@ -46,10 +39,6 @@ fn readers(suite: Suite, shape: Shape, others: &[(u32, LeafDraft)]) -> Founding 
     let mut leaves: BTreeMap<u32, LeafDraft> = (0..8).map(|leaf| (leaf, reads(&[1, 2]))).collect();
     leaves.extend(others.iter().cloned());
     Founding { leaves, ..eight(suite, shape) }
-}
-
-fn with(forge: &Forge, extension: Extension) -> Proposal {
-    Proposal::Extensions([forge.extensions(), &[extension]].concat())
 }
 
 fn a_committer_that_learns(docket: &Docket) {

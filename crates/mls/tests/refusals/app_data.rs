@@ -17,6 +17,7 @@ cases![
     data_that_follows_the_commits,
     removals_of_what_is_not_there,
     changes_that_cannot_stand_together,
+    changes_that_wait,
     data_that_only_updates_may_change,
     members_who_do_not_know_it,
     dictionaries_that_cannot_be_read,
@@ -244,14 +245,43 @@ fn changes_that_cannot_stand_together(docket: &Docket) {
     }
 }
 
+/// New extensions, the same but for the application's data.
+fn replaced(trial: &Trial<'_>, components: &[(u16, &[u8])]) -> Proposal {
+    let mut all = trial.forge.extensions().to_vec();
+    all.retain(|extension| extension.kind != APP_DATA_DICTIONARY);
+    all.push(Extension::app_data(components));
+    Proposal::Extensions(all)
+}
+
+/// What could stand in no commit with a change that waits does not wait beside it.
+fn changes_that_wait(docket: &Docket) {
+    let data: [(u16, &[u8]); 2] = [(LOG, b"1"), (OURS, b"1")];
+    let (member, outside) = (Sender::Member(2), Sender::External(0));
+    for trial in knowing(docket, &data) {
+        let other = replaced(&trial, &[(LOG, b"2"), (OURS, b"1")]);
+        let mut removes = trial.clone();
+        removes.propose(Sender::Member(3), removal(LOG));
+        removes.refuses_proposal("again", member, removal(LOG), (Rule::AppDataTogether, Place::Whole));
+        removes.refuses_proposal("an update", outside, update(LOG, b"2"), Rule::AppDataTogether);
+        removes.refuses_proposal("new extensions", member, other.clone(), Rule::AppDataReplaced);
+        removes.takes_proposal("the same data", member, replaced(&trial, &data));
+        removes.takes_proposal("of another", member, update(OURS, b"2"));
+        removes.play("an epoch later", &removes.forge.draft_update(0));
+        removes.takes_proposal("an update", outside, update(LOG, b"2"));
+
+        let mut updates = trial.clone();
+        updates.propose(outside, update(LOG, b"2"));
+        updates.refuses_proposal("a removal", member, removal(LOG), Rule::AppDataTogether);
+        updates.takes_proposal("another update", member, update(LOG, b"2"));
+
+        let mut replaces = trial.clone();
+        replaces.propose(Sender::Member(3), other);
+        replaces.refuses_proposal("an update", member, update(OURS, b"2"), Rule::AppDataReplaced);
+    }
+}
+
 fn data_that_only_updates_may_change(docket: &Docket) {
     let data = [(LOG, &b"1"[..])];
-    let replaced = |trial: &Trial<'_>, components: &[(u16, &[u8])]| {
-        let mut all = trial.forge.extensions().to_vec();
-        all.retain(|extension| extension.kind != APP_DATA_DICTIONARY);
-        all.push(Extension::app_data(components));
-        Proposal::Extensions(all)
-    };
     for mut trial in knowing(docket, &data) {
         // Nobody requires AppDataUpdates: the extension is one like others, but not beside an AppDataUpdate.
         taken_everywhere(&trial, "replaced", &replaced(&trial, &[(LOG, b"2")]));

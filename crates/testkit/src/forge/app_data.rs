@@ -34,6 +34,7 @@ pub(super) fn change(extensions: &mut Vec<Extension>, component: u16, update: Op
         Some(update) => components.entry(component).or_default().extend_from_slice(update),
         None => drop(components.remove(&component)),
     }
+    debug_assert!(components.values().all(|data| data.len() < 64), "longer data cannot be read again here");
     let list: Vec<(u16, &[u8])> = components.iter().map(|(one, data)| (*one, data.as_slice())).collect();
     let dictionary = Extension::app_data(&list);
     match place.and_then(|place| extensions.get_mut(place)) {

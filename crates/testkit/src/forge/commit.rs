@@ -53,7 +53,8 @@ impl Forge {
         let (path, newcomer) = match &draft.path {
             None => (None, None),
             Some(path) => {
-                let (bytes, key) = self.path(path, committer, sender, &added, &mut after)?;
+                let honest = self.leaf_before(draft, committer)?;
+                let (bytes, key) = self.path(path, committer, honest, &added, &mut after)?;
                 (Some(bytes), Some(key))
             }
         };
@@ -84,12 +85,24 @@ impl Forge {
         Ok(())
     }
 
+    /// The leaf that a path renews. Where the path's place was chosen the sender may be nobody: then it is whoever is there.
+    fn leaf_before(&self, draft: &Draft, committer: u32) -> Result<Leaf> {
+        match draft.framing.sender {
+            Sender::Member(leaf) if draft.place.is_none() => self.member(leaf),
+            Sender::Member(leaf) => {
+                let either = self.member(leaf).or_else(|_| self.member(committer));
+                either.or_else(|_| self.stranger("@new:a.org/D"))
+            }
+            _ => self.stranger("@new:a.org/D"),
+        }
+    }
+
     /// Writes a path, puts it in the tree, and gives the key that the leaf's holder has from now on.
     fn path(
         &self,
         draft: &PathDraft,
         committer: u32,
-        sender: Sender,
+        mut honest: Leaf,
         added: &[u32],
         after: &mut State,
     ) -> Result<(Vec<u8>, SigningKey)> {
@@ -109,14 +122,6 @@ impl Forge {
             nodes.push((key, draft.ciphertexts.get(&node).copied().unwrap_or(honest)));
         }
         let parent_hash = after.tree.set_path(committer, &keys);
-        let mut honest = match sender {
-            // A sender that is none: the leaf is of whoever the path is of.
-            Sender::Member(leaf) => match self.member(leaf).or_else(|_| self.member(committer)) {
-                Ok(member) => member,
-                Err(_) => self.stranger("@new:a.org/D")?,
-            },
-            _ => self.stranger("@new:a.org/D")?,
-        };
         honest.node.source = Source::Commit(parent_hash);
         honest.node.encryption_key = self.suite.hpke_key(&self.dice)?;
         let leaf = draft.leaf.on(&honest, &self.state.group_id, committer)?;

@@ -6,7 +6,6 @@
 //! returns an error does not panic: let tests `unwrap`.)
 
 mod builder;
-mod process;
 mod settings;
 
 use std::fs::File;
@@ -20,13 +19,16 @@ use reqwest::Method;
 use tempfile::TempDir;
 
 pub use builder::Builder;
-use process::Process;
 
 use crate::bounds::{HEALTH_REQUEST, LOG_TAIL_BYTES, LOG_TAIL_LINES, SYNAPSE_BOOT, SYNAPSE_STOP};
 use crate::ports::HeldPort;
 use crate::requests;
+use crate::tied::{Launch, Tied};
 use crate::user::User;
 use crate::wait::{Stopwatch, eventually};
+
+/// What the interpreter runs to become Synapse.
+const BECOME_IT: &str = include_str!("launch.py");
 
 /// A Synapse of our own, running or not.
 ///
@@ -56,7 +58,7 @@ pub struct Synapse {
     registration_secret: String,
     port: HeldPort,
     python: PathBuf,
-    process: Option<Process>,
+    process: Option<Tied>,
     booted_in: Duration,
     keep: bool,
     /// Taken when it is to stay.
@@ -107,7 +109,7 @@ impl Synapse {
 
     /// The process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::id)
+        self.process.as_ref().map(Tied::id)
     }
 
     /// The end of its log.
@@ -124,7 +126,7 @@ impl Synapse {
     pub async fn boot(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "this Synapse runs already");
         let watch = Stopwatch::start();
-        let process = Process::start(&self.python, &self.path)?;
+        let process = self.launch()?;
         let answered = self.await_health(&process).await;
         // Kept first: whatever happened, it is killed with this value.
         self.process = Some(process);
@@ -133,8 +135,17 @@ impl Synapse {
         Ok(())
     }
 
+    fn launch(&self) -> Result<Tied> {
+        let console = self.path.join(settings::CONSOLE_FILE);
+        let arguments = vec!["--config-path".into(), self.path.join(settings::CONFIG_FILE).into()];
+        let (python, folder) = (&self.python, self.path.as_path());
+        let launch =
+            Launch { name: "Synapse", python, become_it: BECOME_IT, arguments, folder, console: &console };
+        launch.start()
+    }
+
     /// Looks until Synapse answers, or its process is gone.
-    async fn await_health(&self, process: &Process) -> Result<()> {
+    async fn await_health(&self, process: &Tied) -> Result<()> {
         let client = requests::client()?;
         let url = format!("{}/health", self.base_url());
         let waited = eventually(SYNAPSE_BOOT, "Synapse to answer", || async {

@@ -138,7 +138,7 @@ async fn one_that_died_by_itself_is_noticed() {
 }
 
 /// Whether a process with this id is there. One that ended and waits for its parent counts as gone.
-fn lives(pid: u32) -> bool {
+pub(crate) fn lives(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.rsplit(") ").next().is_some_and(|state| state.starts_with('Z')))
 }

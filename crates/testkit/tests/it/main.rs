@@ -1,5 +1,6 @@
-//! The testkit against real Synapses.
+//! The testkit against real servers.
 
+mod databases;
 mod histories;
 mod lives;
 mod members;

@@ -3,14 +3,16 @@
 use std::fs;
 
 use maypole_core::batch::{Backend, BackendError, Expect, Op};
+use maypole_core::directory::Standing;
 use maypole_core::ids::InboxSeq;
+use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::records::Depths;
 use maypole_core::time::Timestamp;
 
 use super::Somewhere;
 use crate::storage::conformance::samples::{
-    agenda, answer, aside, batch, entry, epoch, group, head, key, message, owed, snapshot, staged, token,
-    transaction, user,
+    agenda, answer, aside, batch, client, entry, epoch, frozen, group, head, key, key_package, message, owed,
+    reference, snapshot, staged, token, transaction, user,
 };
 use crate::storage::sled::keys::{self, Kind};
 use crate::storage::sled::{OpenError, Store};
@@ -37,11 +39,20 @@ async fn filled() -> Somewhere {
         Op::PutSnapshot(group(1), snapshot(4, 100)),
         Op::Stage(staged(1, 7, 100)),
         Op::SetAgenda(agenda(1, 3, 100)),
+        Op::Freeze(group(1), frozen(3, 10)),
     ]);
+    // Three in stock, one taken out, and a last resort.
+    ops.extend([0, 1, 2, GONE, LAST].map(|number| Op::Shelve(key_package("bob", number, 50, 100))));
+    ops.push(Op::TakeOut(reference(GONE)));
     store.apply(batch(vec![], ops)).await.unwrap();
     store.close().await;
     place
 }
+
+/// A KeyPackage that was handed out.
+const GONE: u64 = 3;
+/// A last resort.
+const LAST: u64 = 6;
 
 /// Flips one bit of what is stored under a key.
 fn flip(place: &Somewhere, key: &[u8], byte: usize) {
@@ -87,6 +98,20 @@ async fn serves_the_rest(store: Store, missing: Kind) {
         ..FULL
     };
     assert_eq!(store.depths().await.unwrap(), depths);
+    let stocked = store.stocked(&client("bob"), None, 10).await.unwrap();
+    assert_eq!(stocked.len(), 3 - less(Kind::Shelved));
+    assert!(stocked.iter().all(|row| row.key_package == key_package("bob", row.place.get(), 50, 100)));
+    let last_resorts = store.last_resorts(&client("bob")).await.unwrap();
+    assert_eq!(last_resorts.len(), 1 - less(Kind::LastResort));
+    for last in last_resorts {
+        assert_eq!(last.key_package, key_package("bob", LAST, 50, 100));
+    }
+    for number in [0, 1, 2, GONE, LAST] {
+        let known = store.standing(&reference(number)).await.unwrap();
+        assert!(known.is_some() && (number != GONE || known == Some(Standing::Gone)), "{number}: {known:?}");
+        let again = batch(vec![Expect::NewKeyPackage(reference(number))], vec![]);
+        assert!(store.apply(again).await.is_err(), "KeyPackage {number} could come back");
+    }
     let known = store.apply(batch(vec![Expect::NewTransaction(transaction(1))], vec![])).await;
     assert_eq!(known.is_ok(), missing == Kind::Transaction);
     assert_eq!(store.owner().await.unwrap(), Some(user("_mls_ds")));
@@ -130,6 +155,7 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
         keys::of_group(Kind::Snapshot, &group(1)),
         keys::of_group(Kind::Staged, &group(1)),
         keys::of_group(Kind::Agenda, &group(1)),
+        keys::of_group(Kind::Frozen, &group(1)),
     ];
     for (damaged, key) in rows.iter().enumerate() {
         for byte in [0, 1, 2, 5, 9, usize::MAX] {
@@ -143,6 +169,7 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
                 store.snapshot(&group).await.map(|found| found == Some(snapshot(4, 100))),
                 store.staged(&group).await.map(|found| found == Some(staged(1, 7, 100))),
                 store.agenda(&group).await.map(|found| found == Some(agenda(1, 3, 100))),
+                store.frozen(&group).await.map(|found| found == Some(frozen(3, 10))),
             ];
             for (place, found) in found.into_iter().enumerate() {
                 match found {
@@ -156,6 +183,7 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
                 Expect::GroupAt(group.clone(), None),
                 Expect::StagedIn(group.clone(), None),
                 Expect::AgendaAt(group.clone(), None),
+                Expect::NotFrozen(group.clone()),
             ] {
                 let begun = store.apply(batch(vec![expect], vec![Op::SetHead(head(1, 0, 10))])).await;
                 assert!(begun.is_err(), "record {damaged}, byte {byte}");
@@ -167,11 +195,123 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
 }
 
 #[tokio::test]
-async fn in_an_expiry_row_that_is_mended() {
+async fn in_a_freeze_which_the_operator_lifts_all_the_same() {
     let place = filled().await;
-    flip(&place, &keys::expiry(Timestamp::from_millis(51), &key(1)), 4);
-    serves_the_rest(Store::open(&place.path()).unwrap(), Kind::Expiry).await;
-    assert_eq!(quarantined(&place), 0);
+    flip(&place, &keys::of_group(Kind::Frozen, &group(1)), 9);
+    let ledger = Ledger::new(Store::open(&place.path()).unwrap());
+    assert!(
+        matches!(ledger.frozen(&group(1)).await, Err(LedgerError::Damaged(what)) if what.contains("freeze"))
+    );
+    assert!(ledger.unfreeze(&group(1)).await.unwrap());
+    assert_eq!(ledger.frozen(&group(1)).await.unwrap(), None);
+    assert!(!ledger.unfreeze(&group(1)).await.unwrap(), "nothing is left to lift");
+}
+
+#[tokio::test]
+async fn in_an_expiry_row_that_is_mended() {
+    let until = key_package("bob", 1, 50, 0).known_until();
+    let rows = [
+        keys::expiry(Timestamp::from_millis(51), &key(1)),
+        keys::known_until(until, &reference(1)),
+        keys::known_until(until, &reference(GONE)),
+    ];
+    for row in rows {
+        let place = filled().await;
+        flip(&place, &row, 4);
+        let store = Store::open(&place.path()).unwrap();
+        assert_eq!(store.outlived_key_packages(until, 10).await.unwrap().len(), 5);
+        serves_the_rest(store, Kind::Expiry).await;
+        assert_eq!(quarantined(&place), 0);
+    }
+}
+
+#[tokio::test]
+async fn in_a_key_package_which_then_is_gone() {
+    let shelf = keys::shelf(&client("bob"));
+    let suite = key_package("bob", LAST, 50, 0).suite;
+    let rows = [
+        (Kind::Shelved, 2, keys::shelved(&shelf, 2)),
+        (Kind::LastResort, LAST, keys::last_resort(&shelf, suite)),
+    ];
+    for (kind, number, key) in rows {
+        for byte in [0, 1, 2, 5, 9, usize::MAX] {
+            let place = filled().await;
+            flip(&place, &key, byte);
+            let store = Store::open(&place.path()).unwrap();
+            let standing = store.standing(&reference(number)).await.unwrap();
+            assert_eq!(standing, Some(Standing::Gone), "{kind:?}, byte {byte}");
+            let claimed = batch(vec![Expect::InStock(reference(number))], vec![]);
+            assert!(store.apply(claimed).await.is_err(), "{kind:?}, byte {byte}");
+            serves_the_rest(store, kind).await;
+            assert_eq!(quarantined(&place), 1, "{kind:?}, byte {byte}");
+            // Its place is free; whoever takes it is not taken for it.
+            let store = Store::open(&place.path()).unwrap();
+            let new = key_package("bob", number + 70, 50, 100);
+            let ops = vec![Op::Shelve(new.clone()), Op::TakeOut(reference(number))];
+            store.apply(batch(vec![], ops)).await.unwrap();
+            assert_eq!(store.standing(&new.reference).await.unwrap(), Some(Standing::InStock));
+            assert_eq!(store.standing(&reference(number)).await.unwrap(), Some(Standing::Gone));
+            store.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_what_is_known_of_a_key_package_which_comes_back_only_if_it_is_in_stock() {
+    for (number, standing) in [(1, Standing::InStock), (LAST, Standing::InStock), (GONE, Standing::Gone)] {
+        for byte in [0, 1, 2, 5, 9, usize::MAX] {
+            let place = filled().await;
+            flip(&place, &keys::known(&reference(number)), byte);
+            let store = Store::open(&place.path()).unwrap();
+            assert_eq!(store.standing(&reference(number)).await.unwrap(), Some(standing), "{number}, {byte}");
+            let used = store.last_resorts(&client("bob")).await.unwrap()[0].used;
+            assert_eq!(used, number == LAST, "who cannot know takes it for used");
+            serves_the_rest(store, Kind::Known).await;
+            assert_eq!(quarantined(&place), 0);
+            // When its time is over it is forgotten like the others.
+            let store = Store::open(&place.path()).unwrap();
+            let outlived = store.outlived_key_packages(Timestamp::END, 10).await.unwrap();
+            assert_eq!(outlived.len(), if number == GONE { 4 } else { 5 });
+            let ops = outlived.into_iter().map(Op::Discard).collect();
+            store.apply(batch(vec![], ops)).await.unwrap();
+            assert_eq!(store.standing(&reference(number)).await.unwrap(), None);
+            store.close().await;
+            let left = [Kind::Shelved, Kind::LastResort, Kind::Known, Kind::KnownUntil];
+            for kind in left {
+                assert_eq!(place.raw().scan_prefix([kind.prefix()]).count(), 0, "{kind:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_a_key_package_of_which_nothing_is_known() {
+    let place = filled().await;
+    place.raw().remove(keys::known(&reference(1))).unwrap();
+    let store = Store::open(&place.path()).unwrap();
+    let in_stock = vec![Expect::InStock(reference(1))];
+    assert!(store.apply(batch(in_stock, vec![])).await.is_err());
+    // Whoever takes all of them out comes to an end.
+    assert_eq!(store.any_stocked(10).await.unwrap(), [reference(0), reference(2)]);
+    let stocked = store.stocked(&client("bob"), None, 2).await.unwrap();
+    assert_eq!(stocked.last().map(|row| row.key_package.clone()), Some(key_package("bob", 2, 50, 100)));
+    assert_eq!(store.quarantined().await.unwrap(), 1);
+    // The row with its time is left over, and goes.
+    assert_eq!(store.outlived_key_packages(Timestamp::END, 10).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn in_a_key_package_whose_bytes_lie_beside() {
+    let place = Somewhere::new();
+    let store = Store::open(&place.path()).unwrap();
+    let large = key_package("bob", 1, 50, 9_000);
+    let small = key_package("bob", 2, 50, 100);
+    store.apply(batch(vec![], vec![Op::Shelve(large.clone()), Op::Shelve(small.clone())])).await.unwrap();
+    fs::remove_file(&place.bulk_files()[0]).unwrap();
+    let stocked = store.stocked(&client("bob"), None, 10).await.unwrap();
+    assert_eq!(stocked.into_iter().map(|row| row.key_package).collect::<Vec<_>>(), [small]);
+    assert_eq!(store.standing(&large.reference).await.unwrap(), Some(Standing::Gone));
+    assert_eq!(store.quarantined().await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -7,14 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Expect, Op};
+use maypole_core::directory::Standing;
 use maypole_core::ids::OwedId;
 use maypole_core::records::OwedRow;
 use maypole_core::time::Timestamp;
 
 use super::Somewhere;
-use crate::storage::conformance::samples::{answer, batch, key, message, owed, token};
+use crate::storage::Health;
+use crate::storage::conformance::samples::{
+    answer, batch, key, key_package, message, owed, reference, token,
+};
 use crate::storage::sled::disk::{Disk, Step};
-use crate::storage::sled::{Health, OpenError, Store};
+use crate::storage::sled::{OpenError, Store};
 
 /// What a step does that was chosen to fail.
 #[derive(Clone, Copy, Debug)]
@@ -65,13 +69,17 @@ async fn ready(store: &Store) {
     waited.await.expect("the store recovers within its time").unwrap();
 }
 
-/// One message through the store: received, answered, settled, with bytes in the log and beside it, and now and then a batch
+/// One message through the store: received, answered with a KeyPackage, settled, with bytes in the log and beside it, and now and then a batch
 /// so large that it needs the journal. Tried until the store says that it is done; says whether it was.
 async fn one_round(store: &Store, round: u64) -> Result<(), BackendError> {
     let from = (round > 0).then(|| token(&format!("s{round}")));
     let to = token(&format!("s{}", round + 1));
     let size = [100, 9_000, 4_000][usize::try_from(round % 3).unwrap()];
-    let mut ops = vec![Op::MoveCursor(to), Op::Receive(message(round, size))];
+    let mut ops = vec![
+        Op::MoveCursor(to),
+        Op::Receive(message(round, size)),
+        Op::Shelve(key_package("bob", round, 50, 100)),
+    ];
     if round == 2 {
         ops.extend((0..150).map(|seed| Op::Receive(message(seed, 10))));
     }
@@ -81,13 +89,11 @@ async fn one_round(store: &Store, round: u64) -> Result<(), BackendError> {
         Op::Leave(row),
         Op::Remember(key(round), answer(round, size, 1_000 + round)),
         Op::Owe(owed(round, size)),
+        Op::TakeOut(reference(round)),
     ];
-    store
-        .apply(batch(
-            vec![Expect::InInbox(row), Expect::NoAnswer(key(round), Timestamp::from_millis(0))],
-            ops,
-        ))
-        .await?;
+    let unanswered = Expect::NoAnswer(key(round), Timestamp::from_millis(0));
+    let expect = vec![Expect::InInbox(row), unanswered, Expect::InStock(reference(round))];
+    store.apply(batch(expect, ops)).await?;
     if round % 2 == 1 {
         let OwedRow { id, .. } = store.owed(None, 1).await?[0];
         store.apply(batch(vec![Expect::StillOwed(id)], vec![Op::Settle(id)])).await?;
@@ -101,6 +107,8 @@ async fn check(store: &Store, acknowledged: &[u64]) {
         let size = [100, 9_000, 4_000][usize::try_from(round % 3).unwrap()];
         let found = store.answer(key(*round)).await.unwrap();
         assert_eq!(found, Some(answer(*round, size, 1_000 + round)), "round {round} was acknowledged");
+        let standing = store.standing(&reference(*round)).await.unwrap();
+        assert_eq!(standing, Some(Standing::Gone), "the KeyPackage of round {round} was handed out");
     }
     let rows = store.owed(None, 1_000).await.unwrap();
     assert!(rows.iter().all(|row| row.owed.owed_at.as_millis() < 4), "something is owed that never was");

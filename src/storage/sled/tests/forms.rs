@@ -2,8 +2,10 @@
 
 use maypole_core::ids::Sha256;
 
-use crate::storage::conformance::samples::{answer, aside, key, message, owed, token, transaction, user};
-use crate::storage::sled::forms::Counters;
+use crate::storage::conformance::samples::{
+    answer, aside, client, key, key_package, message, owed, reference, token, transaction, user,
+};
+use crate::storage::sled::forms::{Counters, Known, Whereabouts};
 use crate::storage::sled::keys::{self, Kind};
 use crate::storage::sled::record::{self, Damage, Opened, Packed, Stored};
 
@@ -20,6 +22,15 @@ fn all_kinds() -> Vec<(Kind, Vec<u8>, Vec<u8>)> {
     let at = |kind| keys::row(kind, 258);
     let one = |kind| keys::copies(kind)[0].clone();
     let expiry = keys::expiry(maypole_core::time::Timestamp::from_millis(7), &key(1));
+    let at_place = keys::shelved(&keys::shelf(&client("bob")), 258);
+    let package = key_package("bob", 6, 3, 4);
+    let last = keys::last_resort(&keys::shelf(&client("bob")), package.suite);
+    let until = keys::known_until(package.known_until(), &package.reference);
+    let known = |whereabouts| {
+        let (reference, shelf) = (reference(6), keys::shelf(&client("bob")));
+        let known = Known { reference, shelf, until: package.known_until(), whereabouts };
+        (Kind::Known, keys::known(&known.reference), Packed::of(known).unwrap())
+    };
     let list: Vec<(Kind, Vec<u8>, Packed)> = vec![
         (Kind::Owner, one(Kind::Owner), Packed::of(user("_mls_ds")).unwrap()),
         (Kind::Cursor, one(Kind::Cursor), Packed::of(token("s1_2")).unwrap()),
@@ -35,6 +46,12 @@ fn all_kinds() -> Vec<(Kind, Vec<u8>, Vec<u8>)> {
         (Kind::SetAside, at(Kind::SetAside), Packed::of(aside(1, 4)).unwrap()),
         (Kind::SetAside, at(Kind::SetAside), Packed::of(aside(2, 4)).unwrap()),
         (Kind::Cursor, one(Kind::Cursor), Packed::of(token(&"s".repeat(4_096))).unwrap()),
+        (Kind::Shelved, at_place, Packed::of(key_package("bob", 1, 3, 4)).unwrap()),
+        (Kind::LastResort, last, Packed::of(package.clone()).unwrap()),
+        known(Whereabouts::Shelved(300)),
+        known(Whereabouts::LastResort(1, true)),
+        known(Whereabouts::Gone),
+        (Kind::KnownUntil, until, Packed::of_parts(&[], Vec::new()).unwrap()),
     ];
     list.into_iter().map(|(kind, key, packed)| (kind, key.clone(), packed.seal(kind, &key))).collect()
 }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod damage;
+mod directory;
 mod faults;
 mod folder;
 mod forms;

@@ -50,15 +50,13 @@ pub struct Freeze {
     pub since: Timestamp,
 }
 
-/// What can freeze a group.
+/// What can freeze a group, besides its operator ([`super::Frozen`]), whose word takes effect whatever is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FreezeCause {
     /// The service lacks the power that it needs.
     Power,
     /// The place of the group has moved elsewhere.
     Upgraded,
-    /// The operator wants it so.
-    Operator,
     /// The next generation has begun. It never ends.
     Succeeded,
 }

@@ -110,7 +110,7 @@ fn in_a_generation_that_has_ended_nothing_is_ordered() {
     party.group.agenda = party.group.standing().ended(&GroupId::parse(NEXT).unwrap(), party.now);
     let refusal = party.update(ALICE, false).unwrap_err();
     assert!(matches!(&refusal, Rejection::Frozen { reason } if reason.contains(NEXT)), "{refusal:?}");
-    let unfreeze = Order::Unfreeze { cause: FreezeCause::Operator };
+    let unfreeze = Order::Unfreeze { cause: FreezeCause::Upgraded };
     assert!(party.order(&unfreeze).is_none());
     party.group.agenda.unfreeze(FreezeCause::Succeeded);
     assert!(party.group.agenda.frozen().is_some(), "it never ends");

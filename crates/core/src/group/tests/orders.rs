@@ -88,7 +88,7 @@ fn nothing_is_ordered_in_a_frozen_group() {
     let mut party = Party::of(&[BOB]);
     let freeze = |cause, reason: &str| Order::Freeze { cause, reason: reason.to_owned() };
     party.order(&freeze(FreezeCause::Power, "the service may not invite")).unwrap();
-    party.order(&freeze(FreezeCause::Operator, "by the operator")).unwrap();
+    party.order(&freeze(FreezeCause::Upgraded, "the room was upgraded")).unwrap();
     assert!(party.order(&freeze(FreezeCause::Power, "another reason")).is_none(), "the first stands");
     let before = (party.group.mls().snapshot(), party.group.agenda().clone());
     let frozen = Rejection::Frozen { reason: "the service may not invite".to_owned() };
@@ -110,10 +110,10 @@ fn nothing_is_ordered_in_a_frozen_group() {
     party.order(&Order::Unfreeze { cause: FreezeCause::Power }).unwrap();
     assert_eq!(
         party.update(ALICE, false),
-        Err(Rejection::Frozen { reason: "by the operator".to_owned() }),
+        Err(Rejection::Frozen { reason: "the room was upgraded".to_owned() }),
         "each cause must go"
     );
-    party.order(&Order::Unfreeze { cause: FreezeCause::Operator }).unwrap();
+    party.order(&Order::Unfreeze { cause: FreezeCause::Upgraded }).unwrap();
     assert_eq!(holder(&party), Some(id(ALICE)));
     party.update(ALICE, true).unwrap();
 }

@@ -1,5 +1,6 @@
 //! What is written together: held against a back end that notes what it is asked.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex;
@@ -8,9 +9,11 @@ use std::task::{Context, Poll, Waker};
 use super::party::{ALICE, BOB, CAROL, Party, id};
 use super::*;
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
-use crate::ids::{InboxSeq, Lane, OwedId, SyncToken};
+use crate::directory::{self, LastResort, Shelved, Stock};
+use crate::ids::{InboxSeq, KeyPackageRef, Lane, OwedId, ShelfPlace, SyncToken};
 use crate::ledger::{Answered, Ledger};
 use crate::records::{Answer, AnswerKey, Delivery, Depths, InboxRow, Owed, OwedRow, SetAside};
+use crate::shares::Shares;
 
 /// Notes batches, and has nothing.
 #[derive(Default)]
@@ -60,6 +63,42 @@ impl Backend for Noting {
         Ok(None)
     }
     async fn staged_groups(&self, _: usize) -> Found<Vec<(GroupId, InboxSeq)>> {
+        Ok(Vec::new())
+    }
+    async fn unanswered(&self, _: Shares, _: BTreeSet<InboxSeq>, _: usize) -> Found<Vec<InboxRow>> {
+        Ok(Vec::new())
+    }
+    async fn undelivered(&self, _: Shares, _: BTreeSet<OwedId>, _: usize) -> Found<Vec<OwedRow>> {
+        Ok(Vec::new())
+    }
+    async fn log_begins(&self, _: &GroupId) -> Found<Option<Epoch>> {
+        Ok(None)
+    }
+    async fn groups(&self, _: Option<&GroupId>, _: usize) -> Found<Vec<GroupId>> {
+        Ok(Vec::new())
+    }
+    async fn frozen(&self, _: &GroupId) -> Found<Option<Frozen>> {
+        Ok(None)
+    }
+    async fn frozen_groups(&self, _: usize) -> Found<Vec<(GroupId, Frozen)>> {
+        Ok(Vec::new())
+    }
+    async fn stocked(&self, _: &ClientId, _: Option<ShelfPlace>, _: usize) -> Found<Vec<Shelved>> {
+        Ok(Vec::new())
+    }
+    async fn last_resorts(&self, _: &ClientId) -> Found<Vec<LastResort>> {
+        Ok(Vec::new())
+    }
+    async fn stock(&self, _: &ClientId, _: Timestamp) -> Found<Stock> {
+        Ok(Stock::default())
+    }
+    async fn standing(&self, _: &KeyPackageRef) -> Found<Option<directory::Standing>> {
+        Ok(None)
+    }
+    async fn outlived_key_packages(&self, _: Timestamp, _: usize) -> Found<Vec<KeyPackageRef>> {
+        Ok(Vec::new())
+    }
+    async fn any_stocked(&self, _: usize) -> Found<Vec<KeyPackageRef>> {
         Ok(Vec::new())
     }
     async fn depths(&self) -> Found<Depths> {

@@ -7,6 +7,10 @@ use super::{How::*, Row, Who::*};
 
 const COMMITS: &[K] = &[K::Commit, K::ExternalCommit];
 
+/// Beginnings of what is said of messages in which somebody has another's identity, or another one.
+const IDENTITY: &[&str] =
+    &["another member's credential", "a new name", "a credential without a name", "joins under another name"];
+
 pub(super) const ROWS: &[Row] = &[
     Row::new(
         Both,
@@ -23,21 +27,6 @@ pub(super) const ROWS: &[Row] = &[
          init key of a KeyPackage; nobody can encrypt to it.",
     )
     .of(&[K::Commit, K::ExternalCommit, K::Import]),
-    Row::new(
-        Both,
-        Takes(&[R::PathMissing]),
-        "§12.4",
-        "A commit of a proposal that RFC 9420 does not have is taken without a path. Whether it needs \
-         one is for whoever defines it; ours asks the policy.",
-    )
-    .of(&[K::Commit])
-    .with(&[
-        "an unknown proposal",
-        "a referred unknown",
-        "list: an unknown",
-        "list: refers to",
-        "a proposal of some",
-    ]),
     Row::new(
         Both,
         Takes(&[R::EncryptionKeyKept]),
@@ -126,16 +115,7 @@ pub(super) const ROWS: &[Row] = &[
          differently.",
     )
     .of(&[K::Commit])
-    .with(&["a referred unknown"]),
-    Row::new(
-        Both,
-        Takes(&[R::ExternalProposal]),
-        "§12.2",
-        "A proposal of the application's by value is taken in an external commit; what RFC 9420 does not \
-         name may not stand there before somebody defines that it may.",
-    )
-    .of(&[K::ExternalCommit])
-    .with(&["a proposal of some type", "list: an unknown proposal", "an unknown proposal"]),
+    .with(&["a referred unknown", "list: refers to what is about the committer, or by it"]),
     Row::new(
         MlsRs,
         Takes(&[R::ExternalReference]),
@@ -166,16 +146,22 @@ pub(super) const ROWS: &[Row] = &[
         "A key in a path is refused because a leaf has it that the commit removes or replaces; it must \
          not stand in the new tree.",
     )
-    .of(COMMITS),
+    .of(COMMITS)
+    .with(&["path: the key of a leaf that goes"]),
     Row::new(
         Both,
-        Refuses(&["(63351)", "RequiredExtensionNotSupportedByAllMembers"]),
+        Refuses(&[
+            "(63351)",
+            "RequiredExtensionNotSupportedByAllMembers",
+            "LeafNodeValidation(UnsupportedProposals)",
+        ]),
         "§12.1.7",
         "What an extension asks for is looked up in the leaves before the commit, although the commit \
-         removes those that lack it, or brings one that has it.",
+         removes those that lack it, or brings one that has it; and a path's leaf is held by OpenMLS against \
+         what was required before.",
     )
     .of(&[K::Commit])
-    .with(&["list: extensions that the committer alone"]),
+    .with(&["list: extensions that the committer alone", "capabilities: no proposals"]),
     Row::new(
         MlsRs,
         Refuses(&["RequiredCredentialNotFound(CredentialType(2))"]),
@@ -262,12 +248,19 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::new(
         MlsRs,
-        Refuses(&["DuplicateLeafData", "ExternalCommitRemovesOtherIdentity", "InvalidSuccessor"]),
+        Refuses(&["ExternalCommitRemovesOtherIdentity", "InvalidSuccessor"]),
         "§5.3.1",
-        "One identity in two leaves, and a leaf that takes another's identity, are refused by its basic \
-         identity provider; OpenMLS and RFC 9420 leave both to the application. Ours does as the policy \
-         says.",
+        "A leaf that takes another's place or another identity is refused by its basic identity provider; \
+         OpenMLS and RFC 9420 leave that to the application. Ours does as the policy says.",
     ),
+    Row::new(
+        MlsRs,
+        Refuses(&["DuplicateLeafData"]),
+        "§5.3.1",
+        "One identity in two leaves is refused; OpenMLS and RFC 9420 leave that to the application. Ours \
+         does as the policy says.",
+    )
+    .with(IDENTITY),
     Row::new(
         MlsRs,
         Refuses(&["IdentityProviderError"]),

@@ -46,7 +46,7 @@ pub(super) const ROWS: &[Row] = &[
     .of(&[K::Proposal]),
     Row::new(
         Both,
-        Takes(&[R::Malformed, R::ComponentUnknown]),
+        Takes(&[R::Malformed]),
         "extensions",
         "An AppDataUpdate or an AppEphemeral, of which there are the numbers 8 and 9, is read as a proposal of the \
          application's with one vector as its body.",
@@ -100,9 +100,9 @@ pub(super) const ROWS: &[Row] = &[
             R::GroupExtensionData,
             R::ProposalUnsupported,
         ]),
-        "§12.1",
+        "policy",
         "A proposal that is wrong by itself is kept as soon as the signature around it verifies, and \
-         judged with the commit that refers to it. §12.1 asks for no more; ours judges a proposal when it \
+         judged with the commit that refers to it. RFC 9420 asks for no more; ours judges a proposal when it \
          comes, by the group as it stands, so that nobody commits it in vain.",
     )
     .of(&[K::Proposal]),
@@ -130,9 +130,9 @@ pub(super) const ROWS: &[Row] = &[
             R::LifetimeOver,
             R::LifetimeAhead,
         ]),
-        "§12.1",
+        "policy",
         "A proposal that is wrong by itself is kept as soon as its signatures verify, those in it too, \
-         and judged with the commit that refers to it. §12.1 asks for no more; ours judges a proposal \
+         and judged with the commit that refers to it. RFC 9420 asks for no more; ours judges a proposal \
          when it comes, by the group as it stands, so that nobody commits it in vain.",
     )
     .of(&[K::Proposal]),

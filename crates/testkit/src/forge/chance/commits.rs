@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::{Kind, Meaning, REINIT, Said, Story};
-use crate::forge::{Draft, Proposal, Sender};
+use crate::forge::{Draft, Listed, Proposal, Sender};
 
 impl Story<'_> {
     /// A member commits.
@@ -25,6 +25,7 @@ impl Story<'_> {
                 _ => self.lie_in_list(&mut draft, leaf)?,
             });
         }
+        self.name_whoever_goes(&draft, &mut lies);
         let commit = self.forge.commit(&draft)?;
         let message = commit.message.clone();
         Ok(Said {
@@ -35,6 +36,26 @@ impl Story<'_> {
             tree: None,
             meaning: Meaning::Commit(Box::new(commit)),
         })
+    }
+
+    /// A path may have the key of a leaf that the same commit removes or replaces, which is no lie.
+    fn name_whoever_goes(&self, draft: &Draft, lies: &mut [&'static str]) {
+        let keys: Vec<_> = draft.path.iter().flat_map(|path| path.keys.values()).collect();
+        let has_key =
+            |leaf: u32| self.forge.leaf(leaf).is_ok_and(|leaf| keys.contains(&&leaf.encryption_key));
+        let goes = draft.proposals.iter().any(|listed| match listed {
+            Listed::Value(Proposal::Remove(leaf))
+            | Listed::Reference(_, Some((_, Proposal::Remove(leaf)))) => has_key(*leaf),
+            Listed::Reference(
+                _,
+                Some((Sender::Member(leaf), Proposal::Update(_) | Proposal::SelfRemove)),
+            ) => has_key(*leaf),
+            _ => false,
+        });
+        if goes {
+            let another = lies.iter_mut().filter(|lie| **lie == "path: the key of another leaf");
+            another.for_each(|lie| *lie = "path: the key of a leaf that goes");
+        }
     }
 
     /// A member; now and then one who has proposed something.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Kind, Meaning, Said, Story};
-use crate::forge::{Credential, Proposal, SELF_REMOVE};
+use crate::forge::{Credential, Proposal, SELF_REMOVE, Sender};
 
 impl Story<'_> {
     /// Somebody comes in from outside.
@@ -59,6 +59,9 @@ impl Story<'_> {
                 }
                 _ => self.lie_in_joining(&mut draft)?,
             });
+        }
+        if let Sender::Member(leaf) = draft.framing.sender {
+            draft.place.get_or_insert(leaf);
         }
         let commit = self.forge.commit(&draft)?;
         let message = commit.message.clone();

@@ -1,0 +1,81 @@
+//! `maypole freeze` and `maypole unfreeze`: whether the running service orders anything in a room's group.
+
+use std::time::Duration;
+
+use clap::Args;
+use maypole_core::ids::{FreezeReason, RoomId};
+use maypole_core::limits;
+
+use super::asking::{Asking, room};
+use super::{ConfigFile, Exit, Failure, Surroundings};
+use crate::admin::{self, AdminLimits, FrozenRoom, age, plain};
+use crate::clock;
+
+/// Arguments of `maypole freeze`.
+#[derive(Debug, Args)]
+pub(super) struct Freeze {
+    /// The room's ID
+    #[arg(value_name = "ROOM", value_parser = room, required_unless_present = "list")]
+    room: Option<RoomId>,
+    /// Why, in a sentence that the group's members are told
+    #[arg(long, value_name = "TEXT", value_parser = reason, required_unless_present = "list")]
+    reason: Option<FreezeReason>,
+    /// List the rooms whose groups are frozen instead
+    #[arg(long, conflicts_with_all = ["room", "reason"])]
+    list: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Arguments of `maypole unfreeze`.
+#[derive(Debug, Args)]
+pub(super) struct Unfreeze {
+    /// The room's ID
+    #[arg(value_name = "ROOM", value_parser = room)]
+    room: RoomId,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+fn reason(text: &str) -> Result<FreezeReason, String> {
+    let wrong = || format!("a reason is a sentence of 1 to {} bytes", limits::FREEZE_REASON_BYTES);
+    FreezeReason::parse(text).ok_or_else(wrong)
+}
+
+impl Freeze {
+    pub(super) fn run(self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
+        let asking = Asking::prepare(&self.config, surroundings)?;
+        let (Some(room), Some(reason)) = (self.room, self.reason) else { return list(&asking, surroundings) };
+        let done = asking.ask(admin::freeze(asking.socket(), &room, reason, AdminLimits::default()))?;
+        writeln!(
+            surroundings.out,
+            "{}: frozen. No command is taken until `maypole unfreeze`; a commit that was already being carried out is \
+             finished.",
+            plain(done.room.as_str())
+        )?;
+        Ok(Exit::Ok)
+    }
+}
+
+fn list(asking: &Asking, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
+    let frozen = asking.ask(admin::frozen(asking.socket(), AdminLimits::default()))?;
+    let now = clock::now().as_millis();
+    for FrozenRoom { room, freeze } in &frozen.rooms {
+        let since = age(Duration::from_millis(now.saturating_sub(freeze.since_ms)));
+        writeln!(surroundings.out, "{}  for {since}: {}", plain(room.as_str()), plain(&freeze.reason))?;
+    }
+    if frozen.more {
+        writeln!(surroundings.out, "and more")?;
+    }
+    Ok(Exit::Ok)
+}
+
+impl Unfreeze {
+    pub(super) fn run(self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
+        let asking = Asking::prepare(&self.config, surroundings)?;
+        let lifted = asking.ask(admin::unfreeze(asking.socket(), &self.room, AdminLimits::default()))?;
+        let words = if lifted.was_frozen { "unfrozen" } else { "was not frozen" };
+        writeln!(surroundings.out, "{}: {words}", plain(lifted.room.as_str()))?;
+        Ok(Exit::Ok)
+    }
+}

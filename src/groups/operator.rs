@@ -1,0 +1,88 @@
+//! What the operator asks of the running service: looking is reading what is written, so that it holds nothing up.
+
+use std::sync::Arc;
+
+use maypole_core::batch::Backend;
+use maypole_core::group::Frozen;
+use maypole_core::ids::{FreezeReason, GroupId, RoomId};
+use maypole_core::ledger::{Ledger, LedgerError};
+use maypole_core::limits;
+
+use super::lanes::Lanes;
+use super::road::Road;
+use crate::admin::{Explanation, Freeze, FrozenRoom, FrozenRooms, Lifted, LogPage, LogRange, Operate};
+use crate::clock;
+use crate::dialects::matrix::commands::room_of;
+
+/// Does what the operator asks.
+pub struct Operator<B: Backend> {
+    pub(super) ledger: Arc<Ledger<B>>,
+    pub(super) lanes: Arc<Lanes<Road<B>>>,
+}
+
+impl<B: Backend> Clone for Operator<B> {
+    fn clone(&self) -> Self {
+        Self { ledger: self.ledger.clone(), lanes: self.lanes.clone() }
+    }
+}
+
+impl<B: Backend> Operator<B> {
+    /// Knows what is in a ledger, and what waits in these lanes.
+    pub fn new(ledger: Arc<Ledger<B>>, lanes: Arc<Lanes<Road<B>>>) -> Self {
+        Self { ledger, lanes }
+    }
+
+    /// Freezes a group. The commands that are on their way find it frozen when they are to be decided.
+    async fn shut(&self, room: &RoomId, reason: FreezeReason) -> Result<Option<FrozenRoom>, LedgerError> {
+        let Some(id) = GroupId::parse(room.as_str()) else { return Ok(None) };
+        let frozen = Frozen { reason, frozen_at: clock::now() };
+        let freeze = Freeze::from(&frozen);
+        if !self.ledger.freeze(&id, frozen).await? {
+            return Ok(None);
+        }
+        tracing::warn!(group = ?id, reason = %freeze.reason, "the operator froze a group");
+        Ok(Some(FrozenRoom { room: room.clone(), freeze }))
+    }
+
+    async fn reopen(&self, room: &RoomId) -> Result<Option<Lifted>, LedgerError> {
+        let Some(id) = GroupId::parse(room.as_str()) else { return Ok(None) };
+        if self.ledger.head(&id).await?.is_none() {
+            return Ok(None);
+        }
+        let was_frozen = self.ledger.unfreeze(&id).await?;
+        tracing::warn!(group = ?id, was_frozen, "the operator unfroze a group");
+        Ok(Some(Lifted { room: room.clone(), was_frozen }))
+    }
+
+    async fn all_frozen(&self) -> Result<FrozenRooms, LedgerError> {
+        let mut found = self.ledger.frozen_groups(limits::FROZEN_LISTED.saturating_add(1)).await?;
+        let more = found.len() > limits::FROZEN_LISTED;
+        found.truncate(limits::FROZEN_LISTED);
+        let room = |(group, frozen): &(GroupId, Frozen)| {
+            Some(FrozenRoom { room: room_of(group)?, freeze: Freeze::from(frozen) })
+        };
+        Ok(FrozenRooms { rooms: found.iter().filter_map(room).collect(), more })
+    }
+}
+
+impl<B: Backend> Operate for Operator<B> {
+    async fn explain(&self, room: &RoomId) -> Result<Option<Explanation>, String> {
+        self.look(room).await.map_err(|error| error.to_string())
+    }
+
+    async fn freeze(&self, room: &RoomId, reason: FreezeReason) -> Result<Option<FrozenRoom>, String> {
+        self.shut(room, reason).await.map_err(|error| error.to_string())
+    }
+
+    async fn unfreeze(&self, room: &RoomId) -> Result<Option<Lifted>, String> {
+        self.reopen(room).await.map_err(|error| error.to_string())
+    }
+
+    async fn log(&self, room: &RoomId, range: LogRange) -> Result<Option<LogPage>, String> {
+        self.page(room, range).await.map_err(|error| error.to_string())
+    }
+
+    async fn frozen(&self) -> Result<FrozenRooms, String> {
+        self.all_frozen().await.map_err(|error| error.to_string())
+    }
+}

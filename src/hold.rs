@@ -1,0 +1,113 @@
+//! What this process works on, among all that share its store.
+//!
+//! It says again and again that it is alive, and holds its shares for a term from the moment at which it began to say so. Where
+//! the store does not answer in time it holds nothing any more, by its own clock, before anybody else can take it. What is
+//! still under way then does no harm: every write says what it expects.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use maypole_core::batch::Backend;
+use maypole_core::ids::ProcessId;
+use maypole_core::ledger::Ledger;
+use maypole_core::limits;
+use maypole_core::shares::{Held, Shares};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::telemetry::record;
+
+/// What this process holds. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    process: ProcessId,
+    state: Arc<watch::Sender<State>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    held: Held,
+    since: Option<Instant>,
+}
+
+impl Hold {
+    /// Nothing yet, for a process that was just named.
+    pub fn new(process: ProcessId) -> Self {
+        let state = State { held: Held::NOTHING, since: None };
+        Self { process, state: Arc::new(watch::Sender::new(state)) }
+    }
+
+    /// What the only process of a store holds.
+    #[cfg(test)]
+    pub(crate) fn of_everything() -> Self {
+        let hold = Self::new(ProcessId::from_bytes([7; 16]));
+        hold.note(State { held: Held::EVERYTHING, since: None });
+        hold
+    }
+
+    /// What it holds at this moment.
+    pub fn held(&self) -> Held {
+        let state = *self.state.borrow();
+        let is_current = state.since.is_some_and(|since| since.elapsed() < limits::LEASE_TERM);
+        if is_current || !state.held.others { state.held } else { Held::NOTHING }
+    }
+
+    /// The shares that it takes up new work in.
+    pub fn shares(&self) -> Shares {
+        let held = self.held();
+        held.shares.without(held.surplus)
+    }
+
+    /// Waits until it may hold something else than before; with others beside it, no longer than until they may have left
+    /// something for it.
+    pub async fn changes(&self) {
+        let mut state = self.state.subscribe();
+        let pause =
+            if state.borrow_and_update().held.others { limits::SHARED_LOOK } else { limits::LEASE_EVERY };
+        // The sender is in our own hands.
+        let _ = tokio::time::timeout(pause, state.changed()).await;
+    }
+
+    /// Keeps saying that the process is alive until it is told to stop; gives up what it has too much of, once nothing of that
+    /// is under way.
+    pub async fn keep<B: Backend>(
+        &self,
+        ledger: &Ledger<B>,
+        under_way: impl Fn() -> Shares,
+        stop: CancellationToken,
+    ) {
+        while !stop.is_cancelled() {
+            let since = clock::monotonic();
+            match ledger.renew(self.process, limits::LEASE_TERM).await {
+                Ok(held) => {
+                    self.note(State { held, since: Some(since) });
+                    let idle = held.surplus.without(under_way());
+                    if !idle.is_empty()
+                        && let Err(error) = ledger.give_up(self.process, idle).await
+                    {
+                        tracing::warn!(%error, "shares cannot be given up; trying again");
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "cannot say that this process is alive; trying again"),
+            }
+            record::shares(self.held().shares.count());
+            stop.run_until_cancelled(tokio::time::sleep(limits::LEASE_EVERY)).await;
+        }
+    }
+
+    /// Lets others have at once what this process held.
+    pub async fn retire<B: Backend>(&self, ledger: &Ledger<B>) {
+        if let Err(error) = ledger.retire(self.process).await {
+            tracing::warn!(%error, "what this process held is free only when its term is over");
+        }
+    }
+
+    fn note(&self, now: State) {
+        self.state.send_if_modified(|state| {
+            let changes = state.held != now.held;
+            *state = now;
+            changes
+        });
+    }
+}

@@ -1,0 +1,101 @@
+//! The way to the database: how sessions are opened, whether its promises are good enough, and whether its tables are ours.
+
+use std::str::FromStr as _;
+
+use maypole_core::limits;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool, Row as _, SqlSafeStr as _};
+
+/// Why a database cannot be the service's store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address makes no sense. It is not repeated: it may have a password in it.
+    #[error(
+        "the address of the database cannot be read: it looks like postgres://user:password@host/database"
+    )]
+    Address,
+    /// It cannot be reached, or does not let us in.
+    #[error("the database cannot be used: {0}")]
+    Unreachable(sqlx::Error),
+    /// A newer program has changed its tables.
+    #[error("the database has tables of version {found}; this program knows version {known} at most")]
+    Newer {
+        /// The version of its tables.
+        found: i64,
+        /// The newest that we know.
+        known: i64,
+    },
+    /// Its tables were changed by hand, or are somebody else's.
+    #[error("the database's tables are not as this program made them: {0}")]
+    Foreign(MigrateError),
+    /// It acknowledges what it may forget.
+    #[error(
+        "the database answers before what was written is on its disk (`{setting} = off`): what the service has \
+         promised could be lost"
+    )]
+    Forgetful {
+        /// Which of its settings says so.
+        setting: &'static str,
+    },
+}
+
+/// Each change of the tables, in order. What was released is never changed.
+const CHANGES: [(i64, &str, &str); 1] = [(1, "records", include_str!("migrations/0001_records.sql"))];
+
+/// Whether a text may be the address of a PostgreSQL.
+pub(crate) fn is_address(text: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
+}
+
+/// Opens a bounded number of sessions, one for the beginning.
+pub(super) async fn connect(address: &str, connections: u32) -> Result<PgPool, OpenError> {
+    let options = Some(address).filter(|address| is_address(address)).map(PgConnectOptions::from_str);
+    let options = options.and_then(Result::ok).ok_or(OpenError::Address)?;
+    let milliseconds = |limit: std::time::Duration| limit.as_millis().to_string();
+    let options = options.application_name("maypole").options([
+        ("client_min_messages", "warning".to_owned()),
+        ("statement_timeout", milliseconds(limits::POSTGRES_STATEMENT)),
+        ("lock_timeout", milliseconds(limits::POSTGRES_LOCK)),
+        ("idle_in_transaction_session_timeout", milliseconds(limits::POSTGRES_STATEMENT)),
+    ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(limits::POSTGRES_CONNECT)
+        .connect_with(options)
+        .await
+        .map_err(OpenError::Unreachable)?;
+    check_promises(&pool).await?;
+    change_tables(&pool).await?;
+    Ok(pool)
+}
+
+/// Refuses a database that acknowledges what is not on its disk.
+async fn check_promises(pool: &PgPool) -> Result<(), OpenError> {
+    let query = "SELECT current_setting('synchronous_commit'), current_setting('fsync')";
+    let row = sqlx::query(query).fetch_one(pool).await.map_err(OpenError::Unreachable)?;
+    let setting = |column: usize| row.try_get::<String, _>(column).map_err(OpenError::Unreachable);
+    if setting(0)? == "off" {
+        return Err(OpenError::Forgetful { setting: "synchronous_commit" });
+    }
+    if setting(1)? == "off" {
+        tracing::warn!("the database runs with fsync = off: a loss of power may damage it beyond repair");
+    }
+    Ok(())
+}
+
+/// Makes the tables, or changes those of an older program. Several processes may do so at once: one does.
+async fn change_tables(pool: &PgPool) -> Result<(), OpenError> {
+    let known = CHANGES.iter().map(|(version, ..)| *version).max().unwrap_or_default();
+    let changes = CHANGES.iter().map(|(version, name, sql)| {
+        let sql = AssertSqlSafe(*sql).into_sql_str();
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
+    });
+    let migrator = Migrator::with_migrations(changes.collect());
+    let changed = migrator.run(pool).await;
+    changed.map_err(|error| match error {
+        MigrateError::VersionMissing(found) => OpenError::Newer { found, known },
+        MigrateError::Execute(error) => OpenError::Unreachable(error),
+        other => OpenError::Foreign(other),
+    })
+}

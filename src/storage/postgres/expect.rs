@@ -1,0 +1,130 @@
+//! Whether what a batch expects holds, in a way that it still holds when the batch is written.
+//!
+//! A row that is expected is locked. A row that must not be there cannot be: it is noted as absent, and written so that the
+//! database refuses it if somebody else was faster; the batch is then tried again, and finds the other's row.
+
+use maypole_core::batch::Expect;
+use maypole_core::ids::{Epoch, GroupId, KeyPackageRef, Sha256};
+use maypole_core::records::{AnswerKey, PushTransaction};
+use sqlx::{PgConnection, Row as _};
+
+use super::failure::Failure;
+use super::number::{from_column, to_column};
+use super::shelves;
+
+/// Rows that were expected not to be there, and are not.
+#[derive(Debug, Default)]
+pub(super) struct Absent {
+    pub(super) answers: Vec<AnswerKey>,
+    pub(super) transactions: Vec<PushTransaction>,
+    pub(super) groups: Vec<GroupId>,
+    pub(super) key_packages: Vec<KeyPackageRef>,
+    pub(super) staged: Vec<GroupId>,
+}
+
+/// Whether an expectation holds.
+pub(super) async fn holds(
+    connection: &mut PgConnection,
+    expect: &Expect,
+    absent: &mut Absent,
+) -> Result<bool, Failure> {
+    Ok(match expect {
+        Expect::Unbound => {
+            let row = sqlx::query("SELECT owner FROM store FOR UPDATE").fetch_one(connection).await?;
+            row.try_get::<Option<&str>, _>(0)?.is_none()
+        }
+        Expect::Cursor(cursor) => {
+            let row = sqlx::query("SELECT cursor FROM store FOR UPDATE").fetch_one(connection).await?;
+            row.try_get::<Option<&str>, _>(0)? == cursor.as_ref().map(|cursor| cursor.as_str())
+        }
+        Expect::InInbox(seq) => {
+            let there = sqlx::query("SELECT 1 FROM inbox WHERE seq = $1 FOR UPDATE");
+            there.bind(to_column(seq.get())).fetch_optional(connection).await?.is_some()
+        }
+        Expect::StillOwed(id) => {
+            let there = sqlx::query("SELECT 1 FROM owed WHERE id = $1 FOR UPDATE");
+            there.bind(to_column(id.get())).fetch_optional(connection).await?.is_some()
+        }
+        Expect::NewTransaction(transaction) => {
+            let there = sqlx::query("SELECT 1 FROM push_transactions WHERE id = $1 AND body = $2")
+                .bind(transaction.id.as_str())
+                .bind(transaction.body.as_bytes().as_slice());
+            let is_new = there.fetch_optional(connection).await?.is_none();
+            absent.transactions.extend(is_new.then(|| transaction.clone()));
+            is_new
+        }
+        Expect::NoAnswer(key, now) => {
+            let found = sqlx::query("SELECT expires_at_ms FROM answers WHERE key = $1 FOR UPDATE");
+            match found.bind(key.0.as_bytes().as_slice()).fetch_optional(connection).await? {
+                Some(row) => from_column(row.try_get(0)?) <= now.as_millis(),
+                None => {
+                    absent.answers.push(*key);
+                    true
+                }
+            }
+        }
+        Expect::GroupAt(group, epoch) => {
+            let found = lock(connection, group).await?;
+            if found.is_none() {
+                absent.groups.push(group.clone());
+            }
+            found == epoch.map(Epoch::get)
+        }
+        Expect::AgendaAt(group, revision) => {
+            // An agenda belongs to its group's row, whoever writes it.
+            lock(connection, group).await?;
+            let found =
+                sqlx::query("SELECT revision FROM agendas WHERE group_id = $1").bind(group.as_bytes());
+            let row = found.fetch_optional(connection).await?;
+            row.map(|row| row.try_get(0).map(from_column)).transpose()? == *revision
+        }
+        Expect::NotFrozen(group) => {
+            // Whoever freezes it waits for the end of this transaction, or is done by now.
+            lock(connection, group).await?;
+            let found = sqlx::query("SELECT 1 FROM frozen WHERE group_id = $1").bind(group.as_bytes());
+            found.fetch_optional(connection).await?.is_none()
+        }
+        Expect::NewKeyPackage(reference) => {
+            let is_new = shelves::is_new(connection, reference).await?;
+            absent.key_packages.extend(is_new.then(|| reference.clone()));
+            is_new
+        }
+        Expect::InStock(reference) => shelves::is_in_stock(connection, reference).await?,
+        Expect::StockAtMost(client, most) => shelves::count(connection, client).await? <= *most,
+        Expect::StagedIn(group, seq) => {
+            let found = sqlx::query("SELECT inbox_seq FROM staged WHERE group_id = $1 FOR UPDATE");
+            match found.bind(group.as_bytes()).fetch_optional(connection).await? {
+                Some(row) => Some(from_column(row.try_get(0)?)) == seq.map(|seq| seq.get()),
+                None => {
+                    absent.staged.push(group.clone());
+                    seq.is_none()
+                }
+            }
+        }
+    })
+}
+
+/// Locks a group for this transaction, whether it is there or not; its epoch if it is.
+pub(super) async fn lock(connection: &mut PgConnection, group: &GroupId) -> Result<Option<u64>, Failure> {
+    if let Some(epoch) = epoch_of(connection, group).await? {
+        return Ok(Some(epoch));
+    }
+    // Whoever else finds no such group waits here for the end of this transaction, and looks again.
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(group));
+    lock.execute(&mut *connection).await?;
+    epoch_of(connection, group).await
+}
+
+/// The epoch of a group, whose row is locked if there is one.
+async fn epoch_of(connection: &mut PgConnection, group: &GroupId) -> Result<Option<u64>, Failure> {
+    let found = sqlx::query("SELECT epoch FROM groups WHERE id = $1 FOR UPDATE").bind(group.as_bytes());
+    let row = found.fetch_optional(connection).await?;
+    row.map(|row| Ok(from_column(row.try_get(0)?))).transpose()
+}
+
+/// The number of the lock for a group that is not there. Two groups may share one, and then wait for each other.
+fn lock_of(group: &GroupId) -> i64 {
+    let hash = Sha256::of(group.as_bytes());
+    let (first, _) = hash.as_bytes().split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    i64::from_le_bytes(*first)
+}

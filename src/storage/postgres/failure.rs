@@ -1,0 +1,53 @@
+//! What can go wrong between the service and its database, and what each means.
+
+use maypole_core::batch::BackendError;
+
+use super::record::{Damage, Table};
+
+/// Why a transaction or a question failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The database undid it because of another that ran beside it: the same again may pass.
+    Beaten(sqlx::Error),
+    /// The database is not there, or does not want to, and nothing was done.
+    Away(sqlx::Error),
+    /// The answer to the last word of a transaction did not come: it may have been done.
+    Unknown(sqlx::Error),
+    /// A record cannot be read, or has no stored form.
+    Damaged(Table, Vec<u8>, Damage),
+}
+
+impl Failure {
+    /// What is in the way of a record.
+    pub(super) fn damaged(table: Table, key: &[u8]) -> impl FnOnce(Damage) -> Self {
+        move |damage| Self::Damaged(table, key.to_vec(), damage)
+    }
+}
+
+/// Serialization, deadlock, and a row that somebody else has written meanwhile: the transaction is undone, and what is
+/// found at the next try is another state.
+const BEATEN: [&str; 3] = ["40001", "40P01", "23505"];
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+        if BEATEN.contains(&code.as_ref()) { Self::Beaten(error) } else { Self::Away(error) }
+    }
+}
+
+impl From<Failure> for BackendError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Beaten(error) => {
+                Self::Unavailable(format!("others were in the way again and again: {error}"))
+            }
+            Failure::Away(error) => Self::Unavailable(error.to_string()),
+            Failure::Unknown(error) => {
+                Self::Unavailable(format!("it is not known whether it was written: {error}"))
+            }
+            Failure::Damaged(table, key, damage) => {
+                Self::Damaged(format!("{} {}: {damage}", table.name(), key.escape_ascii()))
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The store that several processes share, on PostgreSQL.
+//!
+//! A batch is one transaction, under its name: tried again within a bound where the database undid it because of another,
+//! measured, and never taken for written when the database's last word did not come. What lies where is said in
+//! `migrations/`; how an expectation is held against rows that others change at the same time in `expect.rs`.
+
+mod connect;
+mod expect;
+mod failure;
+mod leases;
+mod number;
+mod read;
+mod record;
+mod shelves;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use maypole_core::batch::{Backend, BackendError, Batch};
+use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
+use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::ids::{
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
+};
+use maypole_core::limits;
+use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::shares::{Held, Shares};
+use maypole_core::time::Timestamp;
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+pub use self::connect::OpenError;
+pub(crate) use self::connect::is_address;
+use self::failure::Failure;
+use super::Health;
+use crate::clock;
+use crate::telemetry;
+
+/// The store on PostgreSQL. Clones are the same store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+    health: Arc<watch::Sender<Health>>,
+}
+
+impl Store {
+    /// Opens the store in a database, making its tables if they are not there.
+    pub async fn open(address: &str, connections: u32) -> Result<Self, OpenError> {
+        let pool = connect::connect(address, connections).await?;
+        Ok(Self { pool, health: Arc::new(watch::Sender::new(Health::Ready)) })
+    }
+
+    /// Whether the store can be used, as of the last time that it was, and whenever that changes.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    /// Looks whether the database answers, and notes it.
+    pub async fn look(&self) {
+        let _ = self.noted(sqlx::query("SELECT 1").execute(&self.pool).await.map_err(Failure::from));
+    }
+
+    /// How many damaged records were moved out of the way and are kept for the operator.
+    pub async fn quarantined(&self) -> Result<u64, BackendError> {
+        self.noted(read::quarantined(&self.pool).await)
+    }
+
+    /// Closes every session; whatever comes later is refused.
+    pub async fn close(&self) {
+        self.pool.close().await;
+        self.health.send_replace(Health::Closed);
+    }
+
+    /// Notes what a failure says of the store.
+    fn noted<T>(&self, outcome: Result<T, Failure>) -> Result<T, BackendError> {
+        let now = match &outcome {
+            Err(Failure::Away(error) | Failure::Unknown(error)) => Health::Unavailable(error.to_string()),
+            Ok(_) | Err(Failure::Beaten(_) | Failure::Damaged(..)) => Health::Ready,
+        };
+        self.health.send_if_modified(|health| {
+            let changes = *health != now && *health != Health::Closed;
+            if changes {
+                if *health == Health::Ready {
+                    telemetry::record::store_failed();
+                }
+                *health = now;
+            }
+            changes
+        });
+        outcome.map_err(BackendError::from)
+    }
+
+    /// Tries a batch until it is written or does not fit, a bounded number of times.
+    async fn write(&self, batch: &Batch) -> Result<Result<Vec<OwedId>, BackendError>, Failure> {
+        for _ in 1..limits::POSTGRES_TRIES {
+            match write::attempt(&self.pool, batch).await {
+                Err(Failure::Beaten(error)) => {
+                    telemetry::record::write_retried(batch.name);
+                    tracing::debug!(transaction = batch.name, %error, "trying again");
+                }
+                done => {
+                    return done.map(|done| done.map_err(|expect| BackendError::Conflict(Box::new(expect))));
+                }
+            }
+        }
+        let last = write::attempt(&self.pool, batch).await?;
+        Ok(last.map_err(|expect| BackendError::Conflict(Box::new(expect))))
+    }
+}
+
+impl Backend for Store {
+    async fn apply(&self, batch: Batch) -> Result<Vec<OwedId>, BackendError> {
+        let asked_at = clock::monotonic();
+        let written = self.noted(self.write(&batch).await)?;
+        telemetry::record::write_took(batch.name, asked_at.elapsed());
+        written
+    }
+
+    async fn owner(&self) -> Result<Option<UserId>, BackendError> {
+        self.noted(read::owner(&self.pool).await)
+    }
+
+    async fn cursor(&self) -> Result<Option<SyncToken>, BackendError> {
+        self.noted(read::cursor(&self.pool).await)
+    }
+
+    async fn inbox(&self, after: Option<InboxSeq>, limit: usize) -> Result<Vec<InboxRow>, BackendError> {
+        self.noted(read::inbox(&self.pool, after, limit).await)
+    }
+
+    async fn answer(&self, key: AnswerKey) -> Result<Option<Answer>, BackendError> {
+        self.noted(read::answer(&self.pool, key).await)
+    }
+
+    async fn expired_answers(&self, before: Timestamp, limit: usize) -> Result<Vec<AnswerKey>, BackendError> {
+        self.noted(read::expired_answers(&self.pool, before, limit).await)
+    }
+
+    async fn owed(&self, after: Option<OwedId>, limit: usize) -> Result<Vec<OwedRow>, BackendError> {
+        self.noted(read::owed(&self.pool, after, limit).await)
+    }
+
+    async fn set_aside(&self, limit: usize) -> Result<Vec<SetAside>, BackendError> {
+        self.noted(read::set_aside(&self.pool, limit).await)
+    }
+
+    async fn head(&self, group: &GroupId) -> Result<Option<Head>, BackendError> {
+        self.noted(read::head(&self.pool, group).await)
+    }
+
+    async fn agenda(&self, group: &GroupId) -> Result<Option<Agenda>, BackendError> {
+        self.noted(read::agenda(&self.pool, group).await)
+    }
+
+    async fn snapshot(&self, group: &GroupId) -> Result<Option<Snapshot>, BackendError> {
+        self.noted(read::snapshot(&self.pool, group).await)
+    }
+
+    async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Result<Vec<Entry>, BackendError> {
+        self.noted(read::log(&self.pool, group, from, limit).await)
+    }
+
+    async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
+        self.noted(read::staged(&self.pool, group).await)
+    }
+
+    async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
+        self.noted(read::staged_groups(&self.pool, limit).await)
+    }
+
+    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
+        self.noted(read::log_begins(&self.pool, group).await)
+    }
+
+    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
+        self.noted(read::groups(&self.pool, after, limit).await)
+    }
+
+    async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
+        self.noted(read::frozen(&self.pool, group).await)
+    }
+
+    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
+        self.noted(read::frozen_groups(&self.pool, limit).await)
+    }
+
+    async fn unanswered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<InboxSeq>,
+        limit: usize,
+    ) -> Result<Vec<InboxRow>, BackendError> {
+        self.noted(read::unanswered(&self.pool, of, but_for, limit).await)
+    }
+
+    async fn undelivered(
+        &self,
+        of: Shares,
+        but_for: BTreeSet<OwedId>,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, BackendError> {
+        self.noted(read::undelivered(&self.pool, of, but_for, limit).await)
+    }
+
+    async fn renew(&self, process: ProcessId, term: Duration) -> Result<Held, BackendError> {
+        self.noted(leases::renew(&self.pool, process, term).await)
+    }
+
+    async fn give_up(&self, process: ProcessId, shares: Shares) -> Result<(), BackendError> {
+        self.noted(leases::give_up(&self.pool, process, shares).await)
+    }
+
+    async fn retire(&self, process: ProcessId) -> Result<(), BackendError> {
+        self.noted(leases::retire(&self.pool, process).await)
+    }
+
+    async fn stocked(
+        &self,
+        client: &ClientId,
+        after: Option<ShelfPlace>,
+        limit: usize,
+    ) -> Result<Vec<Shelved>, BackendError> {
+        self.noted(shelves::stocked(&self.pool, client, after, limit).await)
+    }
+
+    async fn last_resorts(&self, client: &ClientId) -> Result<Vec<LastResort>, BackendError> {
+        self.noted(shelves::last_resorts(&self.pool, client).await)
+    }
+
+    async fn stock(&self, client: &ClientId, now: Timestamp) -> Result<Stock, BackendError> {
+        self.noted(shelves::stock(&self.pool, client, now).await)
+    }
+
+    async fn standing(&self, reference: &KeyPackageRef) -> Result<Option<Standing>, BackendError> {
+        self.noted(shelves::standing(&self.pool, reference).await)
+    }
+
+    async fn outlived_key_packages(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.noted(shelves::outlived(&self.pool, now, limit).await)
+    }
+
+    async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
+        self.noted(shelves::any_stocked(&self.pool, limit).await)
+    }
+
+    async fn depths(&self) -> Result<Depths, BackendError> {
+        self.noted(read::depths(&self.pool).await)
+    }
+}

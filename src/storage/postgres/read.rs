@@ -1,0 +1,312 @@
+//! What is read, outside of any transaction. A damaged row of a queue is moved out of the way and kept for the operator; one
+//! of a group stays, since without it the group is not what it was.
+
+use std::collections::BTreeSet;
+
+use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::limits;
+use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::shares::Shares;
+use maypole_core::time::Timestamp;
+use serde::de::DeserializeOwned;
+use sqlx::postgres::PgRow;
+use sqlx::{PgPool, Row as _};
+
+use super::failure::Failure;
+use super::number::{from_column, limit, to_column};
+use super::record::{Table, entry_key, open};
+use crate::telemetry;
+
+/// The column of `store` as one of our names.
+fn name<T>(row: &PgRow, parse: impl FnOnce(String) -> Option<T>) -> Result<Option<T>, Failure> {
+    Ok(row.try_get::<Option<String>, _>(0)?.and_then(parse))
+}
+
+pub(super) async fn owner(pool: &PgPool) -> Result<Option<UserId>, Failure> {
+    name(&sqlx::query("SELECT owner FROM store").fetch_one(pool).await?, UserId::parse)
+}
+
+pub(super) async fn cursor(pool: &PgPool) -> Result<Option<SyncToken>, Failure> {
+    name(&sqlx::query("SELECT cursor FROM store").fetch_one(pool).await?, SyncToken::parse)
+}
+
+pub(super) async fn inbox(
+    pool: &PgPool,
+    after: Option<InboxSeq>,
+    rows: usize,
+) -> Result<Vec<InboxRow>, Failure> {
+    let query = "SELECT seq, record FROM inbox WHERE seq > $1 ORDER BY seq LIMIT $2";
+    let after = after.map_or(-1, |after| to_column(after.get()));
+    inbox_rows(pool, sqlx::query(query).bind(after).bind(limit(rows)).fetch_all(pool).await?).await
+}
+
+pub(super) async fn unanswered(
+    pool: &PgPool,
+    of: Shares,
+    but_for: BTreeSet<InboxSeq>,
+    rows: usize,
+) -> Result<Vec<InboxRow>, Failure> {
+    let query =
+        "SELECT seq, record FROM inbox WHERE share = ANY($1) AND seq <> ALL($2) ORDER BY seq LIMIT $3";
+    let but_for: Vec<i64> = but_for.into_iter().map(|seq| to_column(seq.get())).collect();
+    let query = sqlx::query(query).bind(numbers(of)).bind(but_for).bind(limit(rows));
+    inbox_rows(pool, query.fetch_all(pool).await?).await
+}
+
+async fn inbox_rows(pool: &PgPool, rows: Vec<PgRow>) -> Result<Vec<InboxRow>, Failure> {
+    let mut found = Vec::new();
+    for row in rows {
+        let seq: i64 = row.try_get(0)?;
+        match open(Table::Inbox, b"", row.try_get(1)?) {
+            Ok(item) => found.push(InboxRow { seq: InboxSeq::new(from_column(seq)), item }),
+            Err(_) => quarantine(pool, Table::Inbox, Key::Number(seq)).await?,
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn owed(pool: &PgPool, after: Option<OwedId>, rows: usize) -> Result<Vec<OwedRow>, Failure> {
+    let query = "SELECT id, lane, record FROM owed WHERE id > $1 ORDER BY id LIMIT $2";
+    let after = after.map_or(-1, |after| to_column(after.get()));
+    owed_rows(pool, sqlx::query(query).bind(after).bind(limit(rows)).fetch_all(pool).await?).await
+}
+
+pub(super) async fn undelivered(
+    pool: &PgPool,
+    of: Shares,
+    but_for: BTreeSet<OwedId>,
+    rows: usize,
+) -> Result<Vec<OwedRow>, Failure> {
+    let query =
+        "SELECT id, lane, record FROM owed WHERE share = ANY($1) AND id <> ALL($2) ORDER BY id LIMIT $3";
+    let but_for: Vec<i64> = but_for.into_iter().map(|id| to_column(id.get())).collect();
+    let query = sqlx::query(query).bind(numbers(of)).bind(but_for).bind(limit(rows));
+    owed_rows(pool, query.fetch_all(pool).await?).await
+}
+
+async fn owed_rows(pool: &PgPool, rows: Vec<PgRow>) -> Result<Vec<OwedRow>, Failure> {
+    let mut found = Vec::new();
+    for row in rows {
+        let (id, lane): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
+        match open(Table::Owed, lane.as_bytes(), row.try_get(2)?) {
+            Ok(owed) => found.push(OwedRow { id: OwedId::new(from_column(id)), owed }),
+            Err(_) => quarantine(pool, Table::Owed, Key::Number(id)).await?,
+        }
+    }
+    Ok(found)
+}
+
+/// Shares as the database has them.
+pub(super) fn numbers(shares: Shares) -> Vec<i16> {
+    shares.iter().map(|share| i16::from(share.get())).collect()
+}
+
+pub(super) async fn answer(pool: &PgPool, key: AnswerKey) -> Result<Option<Answer>, Failure> {
+    let bytes = key.0.as_bytes().as_slice();
+    let query = sqlx::query("SELECT record FROM answers WHERE key = $1").bind(bytes);
+    let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
+    match open(Table::Answers, bytes, row.try_get(0)?) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(damage) => {
+            quarantine(pool, Table::Answers, Key::Bytes(bytes)).await?;
+            Err(Failure::Damaged(Table::Answers, bytes.to_vec(), damage))
+        }
+    }
+}
+
+pub(super) async fn expired_answers(
+    pool: &PgPool,
+    before: Timestamp,
+    rows: usize,
+) -> Result<Vec<AnswerKey>, Failure> {
+    let query = "SELECT key FROM answers WHERE expires_at_ms <= $1 ORDER BY expires_at_ms, key LIMIT $2";
+    let query = sqlx::query(query).bind(to_column(before.as_millis())).bind(limit(rows));
+    let mut keys = Vec::new();
+    for row in query.fetch_all(pool).await? {
+        let key: Vec<u8> = row.try_get(0)?;
+        // None of another length is ever written.
+        keys.extend(
+            <[u8; 32]>::try_from(key).ok().map(|key| AnswerKey(maypole_core::ids::Sha256::from_bytes(key))),
+        );
+    }
+    Ok(keys)
+}
+
+pub(super) async fn set_aside(pool: &PgPool, rows: usize) -> Result<Vec<SetAside>, Failure> {
+    let query =
+        sqlx::query("SELECT number, record FROM set_aside ORDER BY number DESC LIMIT $1").bind(limit(rows));
+    let mut found = Vec::new();
+    for row in query.fetch_all(pool).await? {
+        match open(Table::SetAside, b"", row.try_get(1)?) {
+            Ok(aside) => found.push(aside),
+            Err(_) => quarantine(pool, Table::SetAside, Key::Number(row.try_get(0)?)).await?,
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn head(pool: &PgPool, group: &GroupId) -> Result<Option<Head>, Failure> {
+    of_group(pool, Table::Groups, "SELECT record FROM groups WHERE id = $1", group).await
+}
+
+pub(super) async fn agenda(pool: &PgPool, group: &GroupId) -> Result<Option<Agenda>, Failure> {
+    of_group(pool, Table::Agendas, "SELECT record FROM agendas WHERE group_id = $1", group).await
+}
+
+pub(super) async fn snapshot(pool: &PgPool, group: &GroupId) -> Result<Option<Snapshot>, Failure> {
+    of_group(pool, Table::Snapshots, "SELECT record FROM snapshots WHERE group_id = $1", group).await
+}
+
+pub(super) async fn staged(pool: &PgPool, group: &GroupId) -> Result<Option<Staged>, Failure> {
+    of_group(pool, Table::Staged, "SELECT record FROM staged WHERE group_id = $1", group).await
+}
+
+pub(super) async fn frozen(pool: &PgPool, group: &GroupId) -> Result<Option<Frozen>, Failure> {
+    of_group(pool, Table::Frozen, "SELECT record FROM frozen WHERE group_id = $1", group).await
+}
+
+/// The one record of a group in a table.
+async fn of_group<T: DeserializeOwned>(
+    pool: &PgPool,
+    table: Table,
+    query: &'static str,
+    group: &GroupId,
+) -> Result<Option<T>, Failure> {
+    let id = group.as_bytes();
+    let row = sqlx::query(query).bind(id).fetch_optional(pool).await?;
+    let opened = row.map(|row| Ok(open(table, id, row.try_get(0)?).map_err(Failure::damaged(table, id))?));
+    opened.transpose()
+}
+
+pub(super) async fn log(
+    pool: &PgPool,
+    group: &GroupId,
+    from: Epoch,
+    rows: usize,
+) -> Result<Vec<Entry>, Failure> {
+    let query = "SELECT epoch, record FROM log WHERE group_id = $1 AND epoch >= $2 ORDER BY epoch LIMIT $3";
+    let query = sqlx::query(query).bind(group.as_bytes()).bind(to_column(from.get())).bind(limit(rows));
+    let mut entries = Vec::new();
+    for row in query.fetch_all(pool).await? {
+        let key = entry_key(group, row.try_get(0)?);
+        entries.push(open(Table::Log, &key, row.try_get(1)?).map_err(Failure::damaged(Table::Log, &key))?);
+    }
+    Ok(entries)
+}
+
+pub(super) async fn staged_groups(pool: &PgPool, rows: usize) -> Result<Vec<(GroupId, InboxSeq)>, Failure> {
+    let query =
+        sqlx::query("SELECT group_id, inbox_seq FROM staged ORDER BY group_id LIMIT $1").bind(limit(rows));
+    let mut found = Vec::new();
+    for row in query.fetch_all(pool).await? {
+        let seq = InboxSeq::new(from_column(row.try_get(1)?));
+        found.extend(GroupId::parse(row.try_get::<Vec<u8>, _>(0)?).map(|group| (group, seq)));
+    }
+    Ok(found)
+}
+
+/// Groups that are frozen. One whose record is damaged is not among them: it says so when it is read.
+pub(super) async fn frozen_groups(pool: &PgPool, rows: usize) -> Result<Vec<(GroupId, Frozen)>, Failure> {
+    let query =
+        sqlx::query("SELECT group_id, record FROM frozen ORDER BY group_id LIMIT $1").bind(limit(rows));
+    let mut found = Vec::new();
+    for row in query.fetch_all(pool).await? {
+        let (id, record): (Vec<u8>, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+        let frozen = open(Table::Frozen, &id, record).ok();
+        found.extend(GroupId::parse(id).zip(frozen));
+    }
+    Ok(found)
+}
+
+pub(super) async fn log_begins(pool: &PgPool, group: &GroupId) -> Result<Option<Epoch>, Failure> {
+    let query = sqlx::query("SELECT min(epoch) FROM log WHERE group_id = $1").bind(group.as_bytes());
+    let first: Option<i64> = query.fetch_one(pool).await?.try_get(0)?;
+    Ok(first.map(from_column).and_then(Epoch::new))
+}
+
+/// Groups after a place, by their IDs. One whose head is damaged is left out.
+pub(super) async fn groups(
+    pool: &PgPool,
+    after: Option<&GroupId>,
+    rows: usize,
+) -> Result<Vec<GroupId>, Failure> {
+    let query = "SELECT id, record FROM groups WHERE $1 IS NULL OR id > $1 ORDER BY id LIMIT $2";
+    let (mut found, mut after) = (Vec::new(), after.map(|group| group.as_bytes().to_vec()));
+    while found.len() < rows {
+        let wanted = rows.saturating_sub(found.len());
+        let page = sqlx::query(query).bind(&after).bind(limit(wanted)).fetch_all(pool).await?;
+        for row in &page {
+            let (id, record): (Vec<u8>, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+            if open::<Head>(Table::Groups, &id, record).is_ok() {
+                found.extend(GroupId::parse(id.clone()));
+            }
+            after = Some(id);
+        }
+        if page.len() < wanted {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn depths(pool: &PgPool) -> Result<Depths, Failure> {
+    let query = "SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM owed), (SELECT count(*) FROM set_aside), \
+                 (SELECT count(*) FROM answers), (SELECT count(*) FROM groups), (SELECT count(*) FROM staged)";
+    let row = sqlx::query(query).fetch_one(pool).await?;
+    let count = |column: usize| row.try_get(column).map(from_column);
+    Ok(Depths {
+        inbox: count(0)?,
+        owed: count(1)?,
+        set_aside: count(2)?,
+        answers: count(3)?,
+        groups: count(4)?,
+        staged: count(5)?,
+    })
+}
+
+/// How many damaged records are kept for the operator.
+pub(super) async fn quarantined(pool: &PgPool) -> Result<u64, Failure> {
+    Ok(from_column(sqlx::query("SELECT count(*) FROM quarantined").fetch_one(pool).await?.try_get(0)?))
+}
+
+/// What a row is found by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Key<'k> {
+    Number(i64),
+    Bytes(&'k [u8]),
+}
+
+/// Moves a damaged row out of the way.
+pub(super) async fn quarantine(pool: &PgPool, table: Table, key: Key<'_>) -> Result<(), Failure> {
+    let remove = match table {
+        Table::Inbox => "DELETE FROM inbox WHERE seq = $1 RETURNING record",
+        Table::Owed => "DELETE FROM owed WHERE id = $1 RETURNING record",
+        Table::SetAside => "DELETE FROM set_aside WHERE number = $1 RETURNING record",
+        Table::Answers => "DELETE FROM answers WHERE key = $1 RETURNING record",
+        // It may have been handed out: it stays known.
+        Table::KeyPackages => {
+            "WITH damaged AS (SELECT record FROM key_packages WHERE reference = $1 FOR UPDATE), \
+             gone AS (UPDATE key_packages SET record = NULL WHERE reference = $1) SELECT record FROM damaged"
+        }
+        Table::Groups | Table::Log | Table::Snapshots | Table::Staged | Table::Frozen | Table::Agendas => {
+            return Ok(());
+        }
+    };
+    let mut transaction = pool.begin().await?;
+    let (remove, name) = match key {
+        Key::Number(number) => (sqlx::query(remove).bind(number), number.to_be_bytes().to_vec()),
+        Key::Bytes(bytes) => (sqlx::query(remove).bind(bytes), bytes.to_vec()),
+    };
+    let Some(row) = remove.fetch_optional(&mut *transaction).await? else { return Ok(()) };
+    let keep = "INSERT INTO quarantined (table_name, key, record) VALUES ($1, $2, $3)";
+    let keep = sqlx::query(keep).bind(table.name()).bind(&name).bind(row.try_get::<Vec<u8>, _>(0)?);
+    keep.execute(&mut *transaction).await?;
+    let drop = "DELETE FROM quarantined WHERE number <= \
+                (SELECT number FROM quarantined ORDER BY number DESC OFFSET $1 LIMIT 1)";
+    sqlx::query(drop).bind(limit(limits::QUARANTINED_ROWS)).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    tracing::error!(table = table.name(), key = %name.escape_ascii(), "a damaged record was moved out of the way");
+    telemetry::record::quarantined(table.name());
+    Ok(())
+}

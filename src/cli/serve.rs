@@ -27,7 +27,7 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let ended = runtime.block_on(async {
             let signals = Signals::listen(self.stop_with_stdin)?;
-            service::run(config, token, signals).await?;
+            Box::pin(service::run(config, token, signals)).await?;
             Ok(Exit::Ok)
         });
         // After a hard stop nothing is waited for.

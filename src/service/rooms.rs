@@ -156,7 +156,7 @@ impl Rooms {
         if let Some(probe) = probe {
             // It is set here alone, and once.
             let _ = self.device.set(probe.device.clone());
-            self.pass_on(probe.device, groups).await;
+            Box::pin(self.pass_on(probe.device, groups)).await;
         }
         beside.close();
         beside.wait().await;

@@ -1,10 +1,11 @@
 //! Whether what a batch expects holds, in a way that it still holds when the batch is written.
 //!
-//! A row that is expected is locked. A row that must not be there cannot be: it is noted as absent, and written so that the
-//! database refuses it if somebody else was faster; the batch is then tried again, and finds the other's row.
+//! A row that is expected is locked, and so is a group, there or not, of which anything is expected. Any other row that must
+//! not be there cannot be locked: it is noted as absent, and written so that the database refuses it if somebody else was
+//! faster; the batch is then tried again, and finds the other's row.
 
 use maypole_core::batch::Expect;
-use maypole_core::ids::{Epoch, GroupId, KeyPackageRef, Sha256};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, KeyPackageRef, Sha256};
 use maypole_core::records::{AnswerKey, PushTransaction};
 use sqlx::{PgConnection, Row as _};
 
@@ -12,14 +13,13 @@ use super::failure::Failure;
 use super::number::{from_column, to_column};
 use super::shelves;
 
-/// Rows that were expected not to be there, and are not.
+/// Rows that were expected not to be there, and are not; and the groups that are locked, with their epochs.
 #[derive(Debug, Default)]
 pub(super) struct Absent {
+    locked: Vec<(GroupId, Option<u64>)>,
     pub(super) answers: Vec<AnswerKey>,
     pub(super) transactions: Vec<PushTransaction>,
-    pub(super) groups: Vec<GroupId>,
     pub(super) key_packages: Vec<KeyPackageRef>,
-    pub(super) staged: Vec<GroupId>,
 }
 
 /// Whether an expectation holds.
@@ -63,27 +63,6 @@ pub(super) async fn holds(
                 }
             }
         }
-        Expect::GroupAt(group, epoch) => {
-            let found = lock(connection, group).await?;
-            if found.is_none() {
-                absent.groups.push(group.clone());
-            }
-            found == epoch.map(Epoch::get)
-        }
-        Expect::AgendaAt(group, revision) => {
-            // An agenda belongs to its group's row, whoever writes it.
-            lock(connection, group).await?;
-            let found =
-                sqlx::query("SELECT revision FROM agendas WHERE group_id = $1").bind(group.as_bytes());
-            let row = found.fetch_optional(connection).await?;
-            row.map(|row| row.try_get(0).map(from_column)).transpose()? == *revision
-        }
-        Expect::NotFrozen(group) => {
-            // Whoever freezes it waits for the end of this transaction, or is done by now.
-            lock(connection, group).await?;
-            let found = sqlx::query("SELECT 1 FROM frozen WHERE group_id = $1").bind(group.as_bytes());
-            found.fetch_optional(connection).await?.is_none()
-        }
         Expect::NewKeyPackage(reference) => {
             let is_new = shelves::is_new(connection, reference).await?;
             absent.key_packages.extend(is_new.then(|| reference.clone()));
@@ -91,16 +70,48 @@ pub(super) async fn holds(
         }
         Expect::InStock(reference) => shelves::is_in_stock(connection, reference).await?,
         Expect::StockAtMost(client, most) => shelves::count(connection, client).await? <= *most,
-        Expect::StagedIn(group, seq) => {
-            let found = sqlx::query("SELECT inbox_seq FROM staged WHERE group_id = $1 FOR UPDATE");
-            match found.bind(group.as_bytes()).fetch_optional(connection).await? {
-                Some(row) => Some(from_column(row.try_get(0)?)) == seq.map(|seq| seq.get()),
-                None => {
-                    absent.staged.push(group.clone());
-                    seq.is_none()
-                }
-            }
+        Expect::GroupAt(group, _)
+        | Expect::AgendaAt(group, _)
+        | Expect::NotFrozen(group)
+        | Expect::StagedIn(group, _) => holds_of_group(connection, group, expect, absent).await?,
+    })
+}
+
+/// Whether an expectation of a group holds. All that belongs to a group is written by who has locked it: whoever else writes
+/// waits for the end of this transaction, or is done by now.
+async fn holds_of_group(
+    connection: &mut PgConnection,
+    group: &GroupId,
+    expect: &Expect,
+    absent: &mut Absent,
+) -> Result<bool, Failure> {
+    let id = group.as_bytes();
+    let epoch_found = match absent.locked.iter().find(|(locked, _)| locked == group) {
+        Some((_, epoch)) => *epoch,
+        None => {
+            let epoch = lock(connection, group).await?;
+            absent.locked.push((group.clone(), epoch));
+            epoch
         }
+    };
+    Ok(match expect {
+        Expect::GroupAt(_, epoch) => epoch_found == epoch.map(Epoch::get),
+        Expect::AgendaAt(_, revision) => {
+            let found = sqlx::query("SELECT revision FROM agendas WHERE group_id = $1").bind(id);
+            let row = found.fetch_optional(connection).await?;
+            row.map(|row| row.try_get(0).map(from_column)).transpose()? == *revision
+        }
+        Expect::NotFrozen(_) => {
+            let found = sqlx::query("SELECT 1 FROM frozen WHERE group_id = $1").bind(id);
+            found.fetch_optional(connection).await?.is_none()
+        }
+        Expect::StagedIn(_, seq) => {
+            let found = sqlx::query("SELECT inbox_seq FROM staged WHERE group_id = $1").bind(id);
+            let row = found.fetch_optional(connection).await?;
+            row.map(|row| row.try_get(0).map(from_column)).transpose()? == seq.map(InboxSeq::get)
+        }
+        // No other belongs to a group.
+        _ => false,
     })
 }
 

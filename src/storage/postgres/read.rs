@@ -175,7 +175,7 @@ async fn of_group<T: DeserializeOwned>(
 ) -> Result<Option<T>, Failure> {
     let id = group.as_bytes();
     let row = sqlx::query(query).bind(id).fetch_optional(pool).await?;
-    let opened = row.map(|row| Ok(open(table, id, row.try_get(0)?).map_err(Failure::damaged(table, id))?));
+    let opened = row.map(|row| open(table, id, row.try_get(0)?).map_err(Failure::damaged(table, id)));
     opened.transpose()
 }
 

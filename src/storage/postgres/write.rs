@@ -231,15 +231,10 @@ impl Writing<'_> {
     async fn set_head(&mut self, head: &Head) -> Result<(), Failure> {
         let id = head.group.as_bytes();
         let record = seal(Table::Groups, id, head).map_err(Failure::damaged(Table::Groups, id))?;
-        let statement = if self.absent.groups.contains(&head.group) {
-            "INSERT INTO groups (id, epoch, record) VALUES ($1, $2, $3)"
-        } else {
-            "INSERT INTO groups (id, epoch, record) VALUES ($1, $2, $3) \
-             ON CONFLICT (id) DO UPDATE SET epoch = $2, record = $3"
-        };
+        let statement = "INSERT INTO groups (id, epoch, record) VALUES ($1, $2, $3) \
+                         ON CONFLICT (id) DO UPDATE SET epoch = $2, record = $3";
         let set = sqlx::query(statement).bind(id).bind(to_column(head.epoch.get())).bind(record);
         set.execute(&mut *self.connection).await?;
-        self.absent.groups.retain(|absent| *absent != head.group);
         Ok(())
     }
 
@@ -275,15 +270,10 @@ impl Writing<'_> {
     async fn stage(&mut self, staged: &Staged) -> Result<(), Failure> {
         let id = staged.group().as_bytes();
         let record = seal(Table::Staged, id, staged).map_err(Failure::damaged(Table::Staged, id))?;
-        let statement = if self.absent.staged.contains(staged.group()) {
-            "INSERT INTO staged (group_id, inbox_seq, record) VALUES ($1, $2, $3)"
-        } else {
-            "INSERT INTO staged (group_id, inbox_seq, record) VALUES ($1, $2, $3) \
-             ON CONFLICT (group_id) DO UPDATE SET inbox_seq = $2, record = $3"
-        };
+        let statement = "INSERT INTO staged (group_id, inbox_seq, record) VALUES ($1, $2, $3) \
+                         ON CONFLICT (group_id) DO UPDATE SET inbox_seq = $2, record = $3";
         let stage = sqlx::query(statement).bind(id).bind(to_column(staged.row.get())).bind(record);
         stage.execute(&mut *self.connection).await?;
-        self.absent.staged.retain(|absent| absent != staged.group());
         Ok(())
     }
 

@@ -4,14 +4,15 @@
 //! the store does not answer in time it holds nothing any more, by its own clock, before anybody else can take it. What is
 //! still under way then does no harm: every write says what it expects.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use maypole_core::batch::Backend;
 use maypole_core::ids::ProcessId;
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
-use maypole_core::shares::{Held, Shares};
+use maypole_core::shares::{Held, Share, Shares};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,26 @@ use crate::telemetry::record;
 pub struct Hold {
     process: ProcessId,
     state: Arc<watch::Sender<State>>,
+    busy: Arc<Mutex<BTreeMap<Share, usize>>>,
+}
+
+/// Something is under way in a share as long as this lives: it is not given up meanwhile.
+#[derive(Debug)]
+pub struct Busy {
+    busy: Arc<Mutex<BTreeMap<Share, usize>>>,
+    share: Share,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = busy.get_mut(&self.share) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                busy.remove(&self.share);
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +56,7 @@ impl Hold {
     /// Nothing yet, for a process that was just named.
     pub fn new(process: ProcessId) -> Self {
         let state = State { held: Held::NOTHING, since: None };
-        Self { process, state: Arc::new(watch::Sender::new(state)) }
+        Self { process, state: Arc::new(watch::Sender::new(state)), busy: Arc::default() }
     }
 
     /// What the only process of a store holds.
@@ -59,6 +80,19 @@ impl Hold {
         held.shares.without(held.surplus)
     }
 
+    /// Something begins in a share.
+    pub fn busy(&self, share: Share) -> Busy {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = busy.entry(share).or_default();
+        *count = count.saturating_add(1);
+        Busy { busy: self.busy.clone(), share }
+    }
+
+    /// The shares in which something is under way.
+    fn under_way(&self) -> Shares {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
     /// Waits until it may hold something else than before; with others beside it, no longer than until they may have left
     /// something for it.
     pub async fn changes(&self) {
@@ -70,7 +104,7 @@ impl Hold {
     }
 
     /// Keeps saying that the process is alive until it is told to stop; gives up what it has too much of, once nothing of that
-    /// is under way.
+    /// is under way, here or as the caller says.
     pub async fn keep<B: Backend>(
         &self,
         ledger: &Ledger<B>,
@@ -82,7 +116,7 @@ impl Hold {
             match ledger.renew(self.process, limits::LEASE_TERM).await {
                 Ok(held) => {
                     self.note(State { held, since: Some(since) });
-                    let idle = held.surplus.without(under_way());
+                    let idle = held.surplus.without(under_way()).without(self.under_way());
                     if !idle.is_empty()
                         && let Err(error) = ledger.give_up(self.process, idle).await
                     {

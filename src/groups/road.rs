@@ -98,10 +98,9 @@ impl<B: Backend> Turn for Road<B> {
                         break;
                     }
                 }
-                // It was judged by a state that another process has moved on from.
-                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::GroupAt(..)) => {
-                    tracing::info!(?group, "another process was faster; looking again");
-                    continue;
+                // It was judged by a state that another process has moved on from, or that process has it staged.
+                Err(LedgerError::Conflict(expect)) => {
+                    tracing::info!(?group, ?expect, "somebody was faster; looking again");
                 }
                 Err(error) => tracing::error!(?group, %error, "a command cannot be worked on; trying again"),
             }
@@ -128,6 +127,10 @@ impl<B: Backend> Road<B> {
     }
 
     async fn attempt(&self, id: &GroupId, job: &Job) -> Result<(), LedgerError> {
+        if matches!(job, Job::Resume(_)) {
+            // What is in memory may be from before another process staged something.
+            drop(self.live.take(id));
+        }
         let mut group = self.open(id).await?;
         // On any error the group is read anew: what was written is not known.
         match job {

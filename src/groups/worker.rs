@@ -75,11 +75,12 @@ impl<B: Backend> Worker<B> {
         inbox: Arc<Notify>,
         outbox: Arc<Notify>,
     ) -> Self {
-        let shared = Shared { ledger, matrix, lanes, hold, allowances: Mutex::default(), outbox };
+        let shared =
+            Shared { ledger, matrix, lanes, hold: hold.clone(), allowances: Mutex::default(), outbox };
         Self {
             shared: Arc::new(shared),
             invites,
-            in_hand: InHand::default(),
+            in_hand: InHand::new(hold.clone()),
             inbox,
             fetches: TaskTracker::new(),
             taken_up: Mutex::default(),
@@ -113,6 +114,7 @@ impl<B: Backend> Worker<B> {
 
     /// Takes up what is staged in shares that are newly held, then deals with one page; says whether there was one.
     async fn turn(&self, stop: &CancellationToken) -> Result<bool, LedgerError> {
+        self.shared.wait_for_room(stop).await?;
         let shares = self.shared.hold.shares();
         let new = shares.without(*self.taken_up.lock().unwrap_or_else(PoisonError::into_inner));
         if !new.is_empty() {
@@ -130,7 +132,8 @@ impl<B: Backend> Worker<B> {
         for (group, row) in self.shared.ledger.staged_groups().await? {
             if of.contains(Share::of_group(&group)) {
                 // A lane of nothing else is not full.
-                let _ = self.shared.lanes.push(group, Job::Resume(self.in_hand.take(row)), stop);
+                let held = self.in_hand.take(row, Share::of_group(&group));
+                let _ = self.shared.lanes.push(group, Job::Resume(held), stop);
             }
         }
         Ok(())
@@ -138,12 +141,11 @@ impl<B: Backend> Worker<B> {
 
     /// Deals with one page; says whether there was one.
     async fn page(&self, of: Shares, stop: &CancellationToken) -> Result<bool, LedgerError> {
-        self.shared.wait_for_room(stop).await?;
         let rows = self.shared.ledger.unanswered(of, self.in_hand.rows(), limits::INBOX_PAGE).await?;
         let found = !rows.is_empty();
         let mut messages = Vec::new();
         for row in rows {
-            match self.in_hand.take(row.seq) {
+            match self.in_hand.take(row.seq, Share::of_user(row.item.sender())) {
                 None => {}
                 Some(held) if matches!(row.item.message, Incoming::Invite { .. }) => {
                     self.invites.take(row, held, stop);
@@ -158,7 +160,7 @@ impl<B: Backend> Worker<B> {
             match look {
                 Ok(Next::Nothing) => {}
                 Ok(Next::Inquiry(group, inquiry)) => {
-                    self.shared.push(group, Job::Inquiry(inquiry, row, held), stop).await?;
+                    self.shared.push(group, Job::Inquiry(inquiry, row, held), stop).await;
                 }
                 Ok(Next::Command(question)) => self.command(*question, row, held, stop).await,
                 Err(error) => failed = Some(error),
@@ -183,38 +185,56 @@ impl<B: Backend> Worker<B> {
     }
 }
 
+/// Waits where a write may succeed later; not where somebody else has dealt with the message, nor when it is time to stop.
+async fn may_pass(error: &LedgerError, backoff: &mut Backoff, stop: &CancellationToken) -> bool {
+    if matches!(error, LedgerError::Conflict(_)) {
+        return false;
+    }
+    tracing::error!(%error, "what becomes of a message cannot be written; trying again");
+    tokio::select! { () = stop.cancelled() => {}, () = clock::back_off(backoff, None) => {} }
+    !stop.is_cancelled()
+}
+
 impl<B: Backend> Shared<B> {
     /// Leaves the inbox alone while too much is owed already.
     async fn wait_for_room(&self, stop: &CancellationToken) -> Result<(), LedgerError> {
         let mut backoff = Backoff::default();
-        while self.ledger.depths().await?.owed > limits::OWED_ROWS as u64 && !stop.is_cancelled() {
+        while self.ledger.queues().await?.owed > limits::OWED_ROWS as u64 && !stop.is_cancelled() {
             self.outbox.notify_one();
             tokio::select! { () = stop.cancelled() => {}, () = clock::back_off(&mut backoff, None) => {} }
         }
         Ok(())
     }
 
-    /// Puts something into a lane; a full one says so. What belongs to a share of another process is left to that.
-    async fn push(&self, group: GroupId, job: Job, stop: &CancellationToken) -> Result<(), LedgerError> {
+    /// Puts something into a lane; a full one says so. What belongs to a share of another process is left to that. However
+    /// long the store needs: the message is in hand meanwhile.
+    async fn push(&self, group: GroupId, job: Job, stop: &CancellationToken) {
         let share = Share::of_group(&group);
+        let mut backoff = Backoff::default();
         if let Some(row) = job.row()
             && !self.hold.held().shares.contains(share)
         {
-            return match self.ledger.route(row, share).await {
-                // Somebody has answered it.
-                Err(LedgerError::Conflict(_)) => Ok(()),
-                routed => routed,
-            };
+            while let Err(error) = self.ledger.route(row, share).await {
+                if !may_pass(&error, &mut backoff, stop).await {
+                    break;
+                }
+            }
+            return;
         }
-        let Err(job) = self.lanes.push(group, job, stop) else { return Ok(()) };
+        let Err(job) = self.lanes.push(group, job, stop) else { return };
         let full = Rejection::LimitExceeded { retry_after: limits::LANE_RETRY };
-        let answered = match &job {
-            Job::Command(asked) => answers::refuse(asked.row.seq, &asked.question, &full, clock::now()),
-            Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &full, clock::now()),
-            Job::Resume(_) => return Ok(()),
-        };
+        loop {
+            let answered = match &job {
+                Job::Command(asked) => answers::refuse(asked.row.seq, &asked.question, &full, clock::now()),
+                Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &full, clock::now()),
+                Job::Resume(_) => return,
+            };
+            match self.record(answered).await {
+                Err(error) if may_pass(&error, &mut backoff, stop).await => {}
+                _ => break,
+            }
+        }
         self.outbox.notify_one();
-        self.record(answered).await
     }
 
     /// Gives a command its place when its bytes are there.
@@ -229,9 +249,7 @@ impl<B: Backend> Shared<B> {
             Ok(ready) => {
                 let group = ready.command.get().group.clone();
                 let asked = Asked { question, ready, row, _held: held };
-                if let Err(error) = self.push(group, Job::Command(Box::new(asked)), &stop).await {
-                    tracing::error!(%error, "a full lane cannot say so; its message is looked at after the next start");
-                }
+                self.push(group, Job::Command(Box::new(asked)), &stop).await;
             }
             Err(rejection) => {
                 self.refuse(&question, row.seq, &rejection).await;
@@ -256,7 +274,12 @@ impl<B: Backend> Shared<B> {
             };
             match recorded {
                 Ok(()) => break record::answered(rejection.code().facts().errcode),
-                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::InInbox(_)) => break,
+                // Somebody has answered it, or has it staged and will.
+                Err(LedgerError::Conflict(expect))
+                    if matches!(*expect, Expect::InInbox(_) | Expect::NotStaged(_)) =>
+                {
+                    break;
+                }
                 Err(error) => tracing::error!(%error, "a refusal cannot be recorded; trying again"),
             }
             clock::back_off(&mut backoff, None).await;

@@ -111,7 +111,7 @@ impl<B: Backend> SyncIntake<B> {
 
     /// One request and, if it brought something, one write.
     async fn turn(&mut self, asks: Asks) -> Result<(), Pause> {
-        if self.ledger.depths().await?.inbox >= limits::INBOX_ROWS as u64 {
+        if self.ledger.queues().await?.inbox >= limits::INBOX_ROWS as u64 {
             self.inbox.notify_one();
             return Err(Pause::Ours(
                 "the inbox is full: messages wait at the homeserver until it has drained".into(),
@@ -204,7 +204,7 @@ impl From<LedgerError> for Pause {
     fn from(error: LedgerError) -> Self {
         Self::Ours(match error {
             LedgerError::Conflict(_) => {
-                "another process reads this service's /sync: stop one of the two".into()
+                "another process has read the homeserver's stream; looking again from where it is".into()
             }
             other => other.to_string(),
         })

@@ -10,9 +10,10 @@ use maypole_core::ids::{Lane, OwedId};
 use maypole_core::ledger::{Durable, Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_core::records::OwedRow;
-use maypole_core::shares::Share;
+use maypole_core::shares::{Share, Shares};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::send::{Post, Sent};
@@ -29,6 +30,8 @@ pub struct Outbox<B> {
     /// Lanes with rows, none of which is under way.
     idle: VecDeque<Lane>,
     hold: Hold,
+    /// What was held at the last look.
+    shares: Shares,
     /// Rows that were read and have not ended. One whose delivery broke off stays among them: it is owed until the next start.
     in_hand: BTreeSet<OwedId>,
     more_in_store: bool,
@@ -69,6 +72,7 @@ impl<B: Backend> Outbox<B> {
             lanes: HashMap::new(),
             idle: VecDeque::new(),
             hold,
+            shares: Shares::NONE,
             in_hand: BTreeSet::new(),
             more_in_store: true,
         }
@@ -78,7 +82,10 @@ impl<B: Backend> Outbox<B> {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut under_way = UnderWay::default();
         let mut backoff = Backoff::default();
+        let mut looks = tokio::time::interval(limits::SHARED_LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
+            self.leave_to_others();
             if self.may_read() {
                 if let Err(error) = self.read().await {
                     tracing::error!(%error, "what is owed cannot be read; trying again");
@@ -91,7 +98,7 @@ impl<B: Backend> Outbox<B> {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.wake.notified() => self.more_in_store = true,
-                () = self.hold.changes() => self.look_again(),
+                _ = looks.tick() => self.more_in_store |= self.hold.held().others,
                 Some((lane, row)) = under_way.next() => self.finished(&lane, row),
             }
         }
@@ -125,7 +132,11 @@ impl<B: Backend> Outbox<B> {
         while let Some(lane) = self.idle.pop_front() {
             let Some(row) = self.lanes.get_mut(&lane).and_then(VecDeque::pop_front) else { continue };
             let (ledger, post, stop) = (self.ledger.clone(), self.post.clone(), stop.clone());
-            under_way.start(lane, row.get().id, async move { deliver(&ledger, &post, &row, &stop).await });
+            let busy = self.hold.busy(Share::of_lane(&lane));
+            under_way.start(lane, row.get().id, async move {
+                deliver(&ledger, &post, &row, &stop).await;
+                drop(busy);
+            });
         }
     }
 
@@ -140,9 +151,15 @@ impl<B: Backend> Outbox<B> {
         }
     }
 
-    /// What another process holds by now is left to it; what it left may be for this one.
-    fn look_again(&mut self) {
+    /// What this process does not hold any more is left to others; where it holds more than before there may be more.
+    fn leave_to_others(&mut self) {
         let shares = self.hold.held().shares;
+        let (had, is_more) = (self.shares, !shares.without(self.shares).is_empty());
+        self.shares = shares;
+        self.more_in_store |= is_more;
+        if had.without(shares).is_empty() {
+            return;
+        }
         for (lane, queue) in &mut self.lanes {
             if !shares.contains(Share::of_lane(lane)) {
                 for row in queue.drain(..) {
@@ -158,7 +175,6 @@ impl<B: Backend> Outbox<B> {
             }
             is_ours
         });
-        self.more_in_store = true;
     }
 }
 

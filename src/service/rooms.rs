@@ -190,7 +190,7 @@ impl Rooms {
                 stops.worker.cancel();
             },
             async {
-                worker.run(stops.worker.clone()).await;
+                Box::pin(worker.run(stops.worker.clone())).await;
                 stops.outbox.cancel();
             },
             async {
@@ -255,7 +255,16 @@ async fn open_store(
     if let Some(owner) = owner.clone().filter(|owner| owner != user) {
         return Err(ServiceError::OtherOwner { owner, user: user.clone() });
     }
-    let keys = blocking(move || Keys::open_or_create(&keys_folder, owner.is_some())).await??;
+    // Of several processes that begin a database at once, one makes the keys; the others are told that they lack them.
+    let mut is_owned = owner.is_some();
+    if config.store.postgres.is_some() && !is_owned {
+        match ledger.bind(user).await {
+            Ok(_) => {}
+            Err(LedgerError::Conflict(_)) => is_owned = true,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let keys = blocking(move || Keys::open_or_create(&keys_folder, is_owned)).await??;
     ledger.bind(user).await?;
     Ok((store, ledger, keys))
 }

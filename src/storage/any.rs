@@ -11,7 +11,7 @@ use maypole_core::ids::{
     ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
 };
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Queues, SetAside};
 use maypole_core::shares::{Held, Shares};
 use maypole_core::time::Timestamp;
 use tokio::sync::watch;
@@ -219,6 +219,10 @@ impl Backend for Store {
 
     async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
         on!(self, store => store.any_stocked(limit).await)
+    }
+
+    async fn queues(&self) -> Result<Queues, BackendError> {
+        on!(self, store => store.queues().await)
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -12,7 +12,7 @@ use crate::ids::{
     ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
 };
 use crate::records::{
-    Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
+    Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, Queues, SetAside,
 };
 use crate::shares::{Held, Share, Shares};
 use crate::time::Timestamp;
@@ -49,6 +49,8 @@ pub enum Expect {
     AgendaAt(GroupId, Option<u64>),
     /// This message of the inbox is staged in the group, or, with none, nothing is.
     StagedIn(GroupId, Option<InboxSeq>),
+    /// This message of the inbox is staged in no group: whoever has staged it answers it.
+    NotStaged(InboxSeq),
     /// The group is not frozen.
     NotFrozen(GroupId),
     /// Nothing is known of the KeyPackage.
@@ -302,6 +304,14 @@ pub trait Backend: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<KeyPackageRef>, BackendError>> + Send;
 
-    /// How much waits.
+    /// How much there is of everything. To be asked now and then: it may mean counting.
     fn depths(&self) -> impl Future<Output = Result<Depths, BackendError>> + Send;
+
+    /// How much waits in the queues, which are short: what is asked before anything is taken in or taken up.
+    fn queues(&self) -> impl Future<Output = Result<Queues, BackendError>> + Send {
+        async {
+            let Depths { inbox, owed, .. } = self.depths().await?;
+            Ok(Queues { inbox, owed })
+        }
+    }
 }

@@ -281,6 +281,11 @@ pub const POSTGRES_CONNECT: Duration = Duration::from_secs(10);
 pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(30);
 /// How long a statement may wait for a row that another transaction holds.
 pub const POSTGRES_LOCK: Duration = Duration::from_secs(10);
+/// How long a session may leave a transaction open in which it says nothing: shorter than a lease, so that a process that
+/// hangs in the middle of one holds up the others no longer.
+pub const POSTGRES_IDLE: Duration = Duration::from_secs(4);
+/// How long anything that is asked of it may take, its answer included.
+pub const POSTGRES_PATIENCE: Duration = Duration::from_secs(40);
 /// How often a transaction is tried that others were in the way of.
 pub const POSTGRES_TRIES: usize = 16;
 /// How long a process that shares a store counts as alive after it last said so.

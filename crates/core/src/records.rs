@@ -153,7 +153,16 @@ pub enum SetAsideKind {
     Owed(Owed),
 }
 
-/// How much waits.
+/// How much waits in the two queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queues {
+    /// Rows in the inbox.
+    pub inbox: u64,
+    /// Rows in the outbox.
+    pub owed: u64,
+}
+
+/// How much there is of everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depths {
     /// Rows in the inbox.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use maypole_core::batch::{Backend, BackendError, Batch, Expect, Op};
 use maypole_core::ids::{InboxSeq, OwedId};
 use maypole_core::limits;
+use maypole_core::records::Queues;
 use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use proptest::prelude::*;
@@ -82,6 +83,7 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Expect::StagedIn(group(1), None),
         Expect::StagedIn(group(1), Some(InboxSeq::new(8))),
         Expect::StagedIn(group(2), Some(InboxSeq::new(7))),
+        Expect::NotStaged(InboxSeq::new(7)),
         Expect::NotFrozen(group(1)),
         Expect::NewKeyPackage(reference(1)),
         Expect::NewKeyPackage(reference(2)),
@@ -462,6 +464,8 @@ async fn compare(store: &impl Backend, model: &Model) {
     assert_eq!(store.owner().await.unwrap(), model.owner());
     assert_eq!(store.cursor().await.unwrap(), model.cursor());
     assert_eq!(store.depths().await.unwrap(), model.depths());
+    let queues = Queues { inbox: model.depths().inbox, owed: model.depths().owed };
+    assert_eq!(store.queues().await.unwrap(), queues);
     for (after, limit) in [(None, 1_000), (None, 2), (Some(0), 1_000), (Some(3), 1), (Some(9_999), 5)] {
         let (row, id) = (after.map(InboxSeq::new), after.map(OwedId::new));
         assert_eq!(store.inbox(row, limit).await.unwrap(), model.inbox(row, limit));
@@ -522,6 +526,7 @@ fn expect() -> impl Strategy<Value = Expect> {
         3 => (0_u64..3, 0_u64..4)
             .prop_map(|(number, row)| Expect::StagedIn(group(number), row.checked_sub(1).map(InboxSeq::new))),
         2 => (0_u64..3).prop_map(|number| Expect::NotFrozen(group(number))),
+        2 => (0_u64..4).prop_map(|row| Expect::NotStaged(InboxSeq::new(row))),
         4 => key_packages::expect(),
     ]
 }

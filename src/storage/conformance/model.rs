@@ -64,6 +64,7 @@ impl Model {
                 self.agendas.get(group).map(|agenda| agenda.revision) == *revision
             }
             Expect::StagedIn(group, row) => self.staged.get(group).map(|staged| staged.row) == *row,
+            Expect::NotStaged(row) => !self.staged.values().any(|staged| staged.row == *row),
             Expect::NotFrozen(group) => !self.frozen.contains_key(group),
             Expect::NewKeyPackage(reference) => self.standing(reference).is_none(),
             Expect::InStock(reference) => self.standing(reference) == Some(Standing::InStock),

@@ -57,7 +57,7 @@ pub(super) async fn connect(address: &str, connections: u32) -> Result<PgPool, O
         ("client_min_messages", "warning".to_owned()),
         ("statement_timeout", milliseconds(limits::POSTGRES_STATEMENT)),
         ("lock_timeout", milliseconds(limits::POSTGRES_LOCK)),
-        ("idle_in_transaction_session_timeout", milliseconds(limits::POSTGRES_STATEMENT)),
+        ("idle_in_transaction_session_timeout", milliseconds(limits::POSTGRES_IDLE)),
     ]);
     let pool = PgPoolOptions::new()
         .max_connections(connections)

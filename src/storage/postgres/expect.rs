@@ -41,6 +41,11 @@ pub(super) async fn holds(
             let there = sqlx::query("SELECT 1 FROM inbox WHERE seq = $1 FOR UPDATE");
             there.bind(to_column(seq.get())).fetch_optional(connection).await?.is_some()
         }
+        Expect::NotStaged(seq) => {
+            // Whoever stages it has locked its row, as whoever expects this has.
+            let there = sqlx::query("SELECT 1 FROM staged WHERE inbox_seq = $1");
+            there.bind(to_column(seq.get())).fetch_optional(connection).await?.is_none()
+        }
         Expect::StillOwed(id) => {
             let there = sqlx::query("SELECT 1 FROM owed WHERE id = $1 FOR UPDATE");
             there.bind(to_column(id.get())).fetch_optional(connection).await?.is_some()

@@ -13,6 +13,10 @@ pub(super) enum Failure {
     Away(sqlx::Error),
     /// The answer to the last word of a transaction did not come: it may have been done.
     Unknown(sqlx::Error),
+    /// No answer came in time: it may have been done.
+    Silent,
+    /// A newer program wrote a record.
+    Newer(Table),
     /// A record cannot be read, or has no stored form.
     Damaged(Table, Vec<u8>, Damage),
 }
@@ -24,9 +28,9 @@ impl Failure {
     }
 }
 
-/// Serialization, deadlock, and a row that somebody else has written meanwhile: the transaction is undone, and what is
+/// Serialization, deadlock, a row that somebody else has written meanwhile, a lock that somebody else holds for long: the transaction is undone, and what is
 /// found at the next try is another state.
-const BEATEN: [&str; 3] = ["40001", "40P01", "23505"];
+const BEATEN: [&str; 4] = ["40001", "40P01", "23505", "55P03"];
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
@@ -45,6 +49,11 @@ impl From<Failure> for BackendError {
             Failure::Unknown(error) => {
                 Self::Unavailable(format!("it is not known whether it was written: {error}"))
             }
+            Failure::Silent => Self::Unavailable("the database does not answer".to_owned()),
+            Failure::Newer(table) => Self::Unavailable(format!(
+                "a newer program has written to `{}`: this one must be renewed too",
+                table.name()
+            )),
             Failure::Damaged(table, key, damage) => {
                 Self::Damaged(format!("{} {}: {damage}", table.name(), key.escape_ascii()))
             }

@@ -15,24 +15,37 @@ use super::read::numbers;
 
 /// The number, in the table of shares, of the right to read the homeserver's stream.
 const STREAM: i16 = SHARES as i16;
-/// What ends with a process that has not been heard of for so long.
-const BURY: &str = "DELETE FROM processes WHERE until < now()";
+/// The number of the lock under which shares change hands.
+const DEAL: i64 = 0x6d61_7970_6f6c_6501;
+/// Processes that have not been heard of in time. One that hangs in the middle of saying so holds up nobody.
+const BURY: &str = "DELETE FROM processes WHERE id IN \
+                    (SELECT id FROM processes WHERE until < now() FOR UPDATE SKIP LOCKED)";
 
 /// Renews what a process holds, and takes what it should hold besides.
 pub(super) async fn renew(pool: &PgPool, process: ProcessId, term: Duration) -> Result<Held, Failure> {
+    let alive = "INSERT INTO processes (id, until) VALUES ($1, now() + $2) ON CONFLICT (id) DO UPDATE SET until = now() + $2";
+    sqlx::query(alive).bind(process.as_bytes().as_slice()).bind(term).execute(pool).await?;
     let mut transaction = pool.begin_with(super::write::BEGIN).await?;
     let connection = &mut *transaction;
-    let alive = "INSERT INTO processes (id, until) VALUES ($1, now() + $2) ON CONFLICT (id) DO UPDATE SET until = now() + $2";
-    sqlx::query(alive).bind(process.as_bytes().as_slice()).bind(term).execute(&mut *connection).await?;
-    sqlx::query(BURY).execute(&mut *connection).await?;
-    let count = sqlx::query("SELECT count(*) FROM processes").fetch_one(&mut *connection).await?;
-    let processes = u32::try_from(count.try_get::<i64, _>(0)?).unwrap_or(u32::MAX).max(1);
-    let part = u32::from(SHARES).div_ceil(processes);
+    // Shares change hands one process after the other, so that each sees what the one before took. Who cannot deal now
+    // keeps what it has, and takes nothing.
+    let deals =
+        sqlx::query("SELECT pg_try_advisory_xact_lock($1)").bind(DEAL).fetch_one(&mut *connection).await?;
+    let deals: bool = deals.try_get(0)?;
+    if deals {
+        sqlx::query(BURY).execute(&mut *connection).await?;
+    }
+    let count = sqlx::query("SELECT count(*) FROM processes WHERE until >= now()");
+    let count: i64 = count.fetch_one(&mut *connection).await?.try_get(0)?;
+    let part = u32::from(SHARES).div_ceil(u32::try_from(count).unwrap_or(u32::MAX).max(1));
     let mut shares = held(connection, process).await?;
     let missing = i64::from(part.saturating_sub(shares.count()));
-    if missing > 0 {
+    if deals && missing > 0 {
         take(connection, process, missing).await?;
         shares = held(connection, process).await?;
+    }
+    if deals {
+        take_stream(connection, process).await?;
     }
     let stream = holds_stream(connection, process).await?;
     transaction.commit().await.map_err(Failure::Unknown)?;
@@ -56,7 +69,7 @@ async fn held(connection: &mut PgConnection, process: ProcessId) -> Result<Share
 async fn take(connection: &mut PgConnection, process: ProcessId, shares: i64) -> Result<(), Failure> {
     let take = "UPDATE shares SET holder = $1 WHERE number IN (\
                     SELECT number FROM shares WHERE number < $2 AND \
-                    (holder IS NULL OR holder NOT IN (SELECT id FROM processes)) \
+                    (holder IS NULL OR holder NOT IN (SELECT id FROM processes WHERE until >= now())) \
                     ORDER BY number LIMIT $3 FOR UPDATE SKIP LOCKED)";
     sqlx::query(take)
         .bind(process.as_bytes().as_slice())
@@ -67,13 +80,21 @@ async fn take(connection: &mut PgConnection, process: ProcessId, shares: i64) ->
     Ok(())
 }
 
-/// Takes the homeserver's stream if nobody reads it; whether this process does.
+/// Takes the homeserver's stream if nobody reads it.
+async fn take_stream(connection: &mut PgConnection, process: ProcessId) -> Result<(), Failure> {
+    let take = "UPDATE shares SET holder = $1 WHERE number IN (\
+                    SELECT number FROM shares WHERE number = $2 AND \
+                    (holder IS NULL OR holder NOT IN (SELECT id FROM processes WHERE until >= now())) \
+                    FOR UPDATE SKIP LOCKED)";
+    sqlx::query(take).bind(process.as_bytes().as_slice()).bind(STREAM).execute(connection).await?;
+    Ok(())
+}
+
+/// Whether a process reads the homeserver's stream.
 async fn holds_stream(connection: &mut PgConnection, process: ProcessId) -> Result<bool, Failure> {
-    let take = "UPDATE shares SET holder = $1 WHERE number = $2 AND \
-                (holder IS NULL OR holder = $1 OR holder NOT IN (SELECT id FROM processes))";
-    let taken =
-        sqlx::query(take).bind(process.as_bytes().as_slice()).bind(STREAM).execute(connection).await?;
-    Ok(taken.rows_affected() == 1)
+    let query = sqlx::query("SELECT 1 FROM shares WHERE holder = $1 AND number = $2");
+    let row = query.bind(process.as_bytes().as_slice()).bind(STREAM).fetch_optional(connection).await?;
+    Ok(row.is_some())
 }
 
 /// Gives shares up.

@@ -27,7 +27,7 @@ use maypole_core::ids::{
     ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
 };
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Queues, SetAside};
 use maypole_core::shares::{Held, Shares};
 use maypole_core::time::Timestamp;
 use sqlx::PgPool;
@@ -61,12 +61,13 @@ impl Store {
 
     /// Looks whether the database answers, and notes it.
     pub async fn look(&self) {
-        let _ = self.noted(sqlx::query("SELECT 1").execute(&self.pool).await.map_err(Failure::from));
+        let look = async { sqlx::query("SELECT 1").execute(&self.pool).await.map_err(Failure::from) };
+        let _ = self.ask(look).await;
     }
 
     /// How many damaged records were moved out of the way and are kept for the operator.
     pub async fn quarantined(&self) -> Result<u64, BackendError> {
-        self.noted(read::quarantined(&self.pool).await)
+        self.ask(read::quarantined(&self.pool)).await
     }
 
     /// Closes every session; whatever comes later is refused.
@@ -75,11 +76,17 @@ impl Store {
         self.health.send_replace(Health::Closed);
     }
 
+    /// Asks something, within a bound whatever becomes of the connection.
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, Failure>>) -> Result<T, BackendError> {
+        self.noted(in_time(question).await)
+    }
+
     /// Notes what a failure says of the store.
     fn noted<T>(&self, outcome: Result<T, Failure>) -> Result<T, BackendError> {
         let now = match &outcome {
             Err(Failure::Away(error) | Failure::Unknown(error)) => Health::Unavailable(error.to_string()),
-            Ok(_) | Err(Failure::Beaten(_) | Failure::Damaged(..)) => Health::Ready,
+            Err(Failure::Silent) => Health::Unavailable("the database does not answer".to_owned()),
+            Ok(_) | Err(Failure::Beaten(_) | Failure::Damaged(..) | Failure::Newer(_)) => Health::Ready,
         };
         self.health.send_if_modified(|health| {
             let changes = *health != now && *health != Health::Closed;
@@ -97,7 +104,7 @@ impl Store {
     /// Tries a batch until it is written or does not fit, a bounded number of times.
     async fn write(&self, batch: &Batch) -> Result<Result<Vec<OwedId>, BackendError>, Failure> {
         for _ in 1..limits::POSTGRES_TRIES {
-            match write::attempt(&self.pool, batch).await {
+            match in_time(write::attempt(&self.pool, batch)).await {
                 Err(Failure::Beaten(error)) => {
                     telemetry::record::write_retried(batch.name);
                     tracing::debug!(transaction = batch.name, %error, "trying again");
@@ -107,9 +114,14 @@ impl Store {
                 }
             }
         }
-        let last = write::attempt(&self.pool, batch).await?;
+        let last = in_time(write::attempt(&self.pool, batch)).await?;
         Ok(last.map_err(|expect| BackendError::Conflict(Box::new(expect))))
     }
+}
+
+/// What a future says, if it says so in time.
+async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout(limits::POSTGRES_PATIENCE, asked).await.unwrap_or(Err(Failure::Silent))
 }
 
 impl Backend for Store {
@@ -121,71 +133,71 @@ impl Backend for Store {
     }
 
     async fn owner(&self) -> Result<Option<UserId>, BackendError> {
-        self.noted(read::owner(&self.pool).await)
+        self.ask(read::owner(&self.pool)).await
     }
 
     async fn cursor(&self) -> Result<Option<SyncToken>, BackendError> {
-        self.noted(read::cursor(&self.pool).await)
+        self.ask(read::cursor(&self.pool)).await
     }
 
     async fn inbox(&self, after: Option<InboxSeq>, limit: usize) -> Result<Vec<InboxRow>, BackendError> {
-        self.noted(read::inbox(&self.pool, after, limit).await)
+        self.ask(read::inbox(&self.pool, after, limit)).await
     }
 
     async fn answer(&self, key: AnswerKey) -> Result<Option<Answer>, BackendError> {
-        self.noted(read::answer(&self.pool, key).await)
+        self.ask(read::answer(&self.pool, key)).await
     }
 
     async fn expired_answers(&self, before: Timestamp, limit: usize) -> Result<Vec<AnswerKey>, BackendError> {
-        self.noted(read::expired_answers(&self.pool, before, limit).await)
+        self.ask(read::expired_answers(&self.pool, before, limit)).await
     }
 
     async fn owed(&self, after: Option<OwedId>, limit: usize) -> Result<Vec<OwedRow>, BackendError> {
-        self.noted(read::owed(&self.pool, after, limit).await)
+        self.ask(read::owed(&self.pool, after, limit)).await
     }
 
     async fn set_aside(&self, limit: usize) -> Result<Vec<SetAside>, BackendError> {
-        self.noted(read::set_aside(&self.pool, limit).await)
+        self.ask(read::set_aside(&self.pool, limit)).await
     }
 
     async fn head(&self, group: &GroupId) -> Result<Option<Head>, BackendError> {
-        self.noted(read::head(&self.pool, group).await)
+        self.ask(read::head(&self.pool, group)).await
     }
 
     async fn agenda(&self, group: &GroupId) -> Result<Option<Agenda>, BackendError> {
-        self.noted(read::agenda(&self.pool, group).await)
+        self.ask(read::agenda(&self.pool, group)).await
     }
 
     async fn snapshot(&self, group: &GroupId) -> Result<Option<Snapshot>, BackendError> {
-        self.noted(read::snapshot(&self.pool, group).await)
+        self.ask(read::snapshot(&self.pool, group)).await
     }
 
     async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Result<Vec<Entry>, BackendError> {
-        self.noted(read::log(&self.pool, group, from, limit).await)
+        self.ask(read::log(&self.pool, group, from, limit)).await
     }
 
     async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
-        self.noted(read::staged(&self.pool, group).await)
+        self.ask(read::staged(&self.pool, group)).await
     }
 
     async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
-        self.noted(read::staged_groups(&self.pool, limit).await)
+        self.ask(read::staged_groups(&self.pool, limit)).await
     }
 
     async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
-        self.noted(read::log_begins(&self.pool, group).await)
+        self.ask(read::log_begins(&self.pool, group)).await
     }
 
     async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
-        self.noted(read::groups(&self.pool, after, limit).await)
+        self.ask(read::groups(&self.pool, after, limit)).await
     }
 
     async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
-        self.noted(read::frozen(&self.pool, group).await)
+        self.ask(read::frozen(&self.pool, group)).await
     }
 
     async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
-        self.noted(read::frozen_groups(&self.pool, limit).await)
+        self.ask(read::frozen_groups(&self.pool, limit)).await
     }
 
     async fn unanswered(
@@ -194,7 +206,7 @@ impl Backend for Store {
         but_for: BTreeSet<InboxSeq>,
         limit: usize,
     ) -> Result<Vec<InboxRow>, BackendError> {
-        self.noted(read::unanswered(&self.pool, of, but_for, limit).await)
+        self.ask(read::unanswered(&self.pool, of, but_for, limit)).await
     }
 
     async fn undelivered(
@@ -203,19 +215,19 @@ impl Backend for Store {
         but_for: BTreeSet<OwedId>,
         limit: usize,
     ) -> Result<Vec<OwedRow>, BackendError> {
-        self.noted(read::undelivered(&self.pool, of, but_for, limit).await)
+        self.ask(read::undelivered(&self.pool, of, but_for, limit)).await
     }
 
     async fn renew(&self, process: ProcessId, term: Duration) -> Result<Held, BackendError> {
-        self.noted(leases::renew(&self.pool, process, term).await)
+        self.ask(leases::renew(&self.pool, process, term)).await
     }
 
     async fn give_up(&self, process: ProcessId, shares: Shares) -> Result<(), BackendError> {
-        self.noted(leases::give_up(&self.pool, process, shares).await)
+        self.ask(leases::give_up(&self.pool, process, shares)).await
     }
 
     async fn retire(&self, process: ProcessId) -> Result<(), BackendError> {
-        self.noted(leases::retire(&self.pool, process).await)
+        self.ask(leases::retire(&self.pool, process)).await
     }
 
     async fn stocked(
@@ -224,19 +236,19 @@ impl Backend for Store {
         after: Option<ShelfPlace>,
         limit: usize,
     ) -> Result<Vec<Shelved>, BackendError> {
-        self.noted(shelves::stocked(&self.pool, client, after, limit).await)
+        self.ask(shelves::stocked(&self.pool, client, after, limit)).await
     }
 
     async fn last_resorts(&self, client: &ClientId) -> Result<Vec<LastResort>, BackendError> {
-        self.noted(shelves::last_resorts(&self.pool, client).await)
+        self.ask(shelves::last_resorts(&self.pool, client)).await
     }
 
     async fn stock(&self, client: &ClientId, now: Timestamp) -> Result<Stock, BackendError> {
-        self.noted(shelves::stock(&self.pool, client, now).await)
+        self.ask(shelves::stock(&self.pool, client, now)).await
     }
 
     async fn standing(&self, reference: &KeyPackageRef) -> Result<Option<Standing>, BackendError> {
-        self.noted(shelves::standing(&self.pool, reference).await)
+        self.ask(shelves::standing(&self.pool, reference)).await
     }
 
     async fn outlived_key_packages(
@@ -244,14 +256,18 @@ impl Backend for Store {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<KeyPackageRef>, BackendError> {
-        self.noted(shelves::outlived(&self.pool, now, limit).await)
+        self.ask(shelves::outlived(&self.pool, now, limit)).await
     }
 
     async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
-        self.noted(shelves::any_stocked(&self.pool, limit).await)
+        self.ask(shelves::any_stocked(&self.pool, limit)).await
+    }
+
+    async fn queues(&self) -> Result<Queues, BackendError> {
+        self.ask(read::queues(&self.pool)).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {
-        self.noted(read::depths(&self.pool).await)
+        self.ask(read::depths(&self.pool)).await
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
+use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Queues, SetAside};
 use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -15,7 +15,8 @@ use sqlx::{PgPool, Row as _};
 
 use super::failure::Failure;
 use super::number::{from_column, limit, to_column};
-use super::record::{Table, entry_key, open};
+use super::record::{Damage, Table, entry_key, open};
+use super::write::BEGIN;
 use crate::telemetry;
 
 /// The column of `store` as one of our names.
@@ -60,6 +61,7 @@ async fn inbox_rows(pool: &PgPool, rows: Vec<PgRow>) -> Result<Vec<InboxRow>, Fa
         let seq: i64 = row.try_get(0)?;
         match open(Table::Inbox, b"", row.try_get(1)?) {
             Ok(item) => found.push(InboxRow { seq: InboxSeq::new(from_column(seq)), item }),
+            Err(Damage::Version) => return Err(Failure::Newer(Table::Inbox)),
             Err(_) => quarantine(pool, Table::Inbox, Key::Number(seq)).await?,
         }
     }
@@ -91,6 +93,7 @@ async fn owed_rows(pool: &PgPool, rows: Vec<PgRow>) -> Result<Vec<OwedRow>, Fail
         let (id, lane): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
         match open(Table::Owed, lane.as_bytes(), row.try_get(2)?) {
             Ok(owed) => found.push(OwedRow { id: OwedId::new(from_column(id)), owed }),
+            Err(Damage::Version) => return Err(Failure::Newer(Table::Owed)),
             Err(_) => quarantine(pool, Table::Owed, Key::Number(id)).await?,
         }
     }
@@ -108,6 +111,7 @@ pub(super) async fn answer(pool: &PgPool, key: AnswerKey) -> Result<Option<Answe
     let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
     match open(Table::Answers, bytes, row.try_get(0)?) {
         Ok(answer) => Ok(Some(answer)),
+        Err(Damage::Version) => Err(Failure::Newer(Table::Answers)),
         Err(damage) => {
             quarantine(pool, Table::Answers, Key::Bytes(bytes)).await?;
             Err(Failure::Damaged(Table::Answers, bytes.to_vec(), damage))
@@ -140,6 +144,7 @@ pub(super) async fn set_aside(pool: &PgPool, rows: usize) -> Result<Vec<SetAside
     for row in query.fetch_all(pool).await? {
         match open(Table::SetAside, b"", row.try_get(1)?) {
             Ok(aside) => found.push(aside),
+            Err(Damage::Version) => return Err(Failure::Newer(Table::SetAside)),
             Err(_) => quarantine(pool, Table::SetAside, Key::Number(row.try_get(0)?)).await?,
         }
     }
@@ -265,6 +270,16 @@ pub(super) async fn depths(pool: &PgPool) -> Result<Depths, Failure> {
     })
 }
 
+/// How much waits in the queues, or as much as anybody asks about.
+pub(super) async fn queues(pool: &PgPool) -> Result<Queues, Failure> {
+    let query = "SELECT (SELECT count(*) FROM (SELECT 1 FROM inbox LIMIT $1) AS bounded), \
+                 (SELECT count(*) FROM (SELECT 1 FROM owed LIMIT $2) AS bounded)";
+    let one_more = |rows: usize| limit(rows.saturating_add(1));
+    let query = sqlx::query(query).bind(one_more(limits::INBOX_ROWS)).bind(one_more(limits::OWED_ROWS));
+    let row = query.fetch_one(pool).await?;
+    Ok(Queues { inbox: from_column(row.try_get(0)?), owed: from_column(row.try_get(1)?) })
+}
+
 /// How many damaged records are kept for the operator.
 pub(super) async fn quarantined(pool: &PgPool) -> Result<u64, Failure> {
     Ok(from_column(sqlx::query("SELECT count(*) FROM quarantined").fetch_one(pool).await?.try_get(0)?))
@@ -293,7 +308,7 @@ pub(super) async fn quarantine(pool: &PgPool, table: Table, key: Key<'_>) -> Res
             return Ok(());
         }
     };
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pool.begin_with(BEGIN).await?;
     let (remove, name) = match key {
         Key::Number(number) => (sqlx::query(remove).bind(number), number.to_be_bytes().to_vec()),
         Key::Bytes(bytes) => (sqlx::query(remove).bind(bytes), bytes.to_vec()),

@@ -17,7 +17,7 @@ pub(super) enum Damage {
     /// It ends too soon.
     #[error("it is too short")]
     Short,
-    /// A newer program wrote it, or nobody did.
+    /// It is whole, and a newer program wrote it.
     #[error("its version is unknown")]
     Version,
     /// Something in it has changed since.
@@ -74,7 +74,7 @@ pub(super) fn seal(table: Table, key: &[u8], record: &impl Serialize) -> Result<
     let form = postcard::to_stdvec(record).map_err(|_| Damage::Form)?;
     let mut sealed = Vec::with_capacity(FRAME_BYTES.saturating_add(form.len()));
     sealed.push(VERSION);
-    sealed.extend_from_slice(&checksum(table, key, &form).to_le_bytes());
+    sealed.extend_from_slice(&checksum(VERSION, table, key, &form).to_le_bytes());
     sealed.extend_from_slice(&form);
     Ok(sealed)
 }
@@ -83,11 +83,11 @@ pub(super) fn seal(table: Table, key: &[u8], record: &impl Serialize) -> Result<
 pub(super) fn open<T: DeserializeOwned>(table: Table, key: &[u8], sealed: &[u8]) -> Result<T, Damage> {
     let (version, rest) = sealed.split_first().ok_or(Damage::Short)?;
     let (crc, form) = rest.split_first_chunk::<4>().ok_or(Damage::Short)?;
+    if checksum(*version, table, key, form) != u32::from_le_bytes(*crc) {
+        return Err(Damage::Checksum);
+    }
     if *version != VERSION {
         return Err(Damage::Version);
-    }
-    if checksum(table, key, form) != u32::from_le_bytes(*crc) {
-        return Err(Damage::Checksum);
     }
     match postcard::take_from_bytes(form) {
         Ok((record, [])) => Ok(record),
@@ -95,9 +95,9 @@ pub(super) fn open<T: DeserializeOwned>(table: Table, key: &[u8], sealed: &[u8])
     }
 }
 
-fn checksum(table: Table, key: &[u8], form: &[u8]) -> u32 {
+fn checksum(version: u8, table: Table, key: &[u8], form: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&[VERSION]);
+    hasher.update(&[version]);
     for part in [table.name().as_bytes(), key] {
         hasher.update(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
         hasher.update(part);
@@ -123,6 +123,17 @@ mod tests {
         for length in 0..sealed.len() {
             assert!(open::<(String, u64, Vec<u8>)>(Table::Log, b"key", &sealed[..length]).is_err());
         }
+    }
+
+    /// It is no damage: whoever can read it will.
+    #[test]
+    fn a_record_of_a_newer_program_is_known_to_be_one() {
+        let mut sealed = seal(Table::Inbox, b"", &7_u64).unwrap();
+        sealed[0] = VERSION + 1;
+        assert_eq!(open::<u64>(Table::Inbox, b"", &sealed), Err(Damage::Checksum), "that bit flipped");
+        let crc = checksum(VERSION + 1, Table::Inbox, b"", &sealed[FRAME_BYTES..]);
+        sealed[1..FRAME_BYTES].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(open::<u64>(Table::Inbox, b"", &sealed), Err(Damage::Version));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool, Row as _};
 use super::failure::Failure;
 use super::number::{from_column, limit, to_column};
 use super::read::{Key, quarantine};
-use super::record::{Table, open, seal};
+use super::record::{Damage, Table, open, seal};
 
 /// Whether nothing is known of a KeyPackage.
 pub(super) async fn is_new(
@@ -127,6 +127,7 @@ async fn opened(pool: &PgPool, row: &PgRow) -> Result<Option<KeyPackage>, Failur
     let reference: &[u8] = row.try_get(0)?;
     match open(Table::KeyPackages, reference, row.try_get(1)?) {
         Ok(key_package) => Ok(Some(key_package)),
+        Err(Damage::Version) => Err(Failure::Newer(Table::KeyPackages)),
         Err(_) => {
             quarantine(pool, Table::KeyPackages, Key::Bytes(reference)).await?;
             Ok(None)
@@ -159,8 +160,7 @@ pub(super) async fn outlived(
     now: Timestamp,
     rows: usize,
 ) -> Result<Vec<KeyPackageRef>, Failure> {
-    let query =
-        "SELECT reference FROM key_packages WHERE known_until_ms <= $1 ORDER BY known_until_ms LIMIT $2";
+    let query = "SELECT reference FROM key_packages WHERE known_until_ms <= $1 ORDER BY known_until_ms, reference LIMIT $2";
     let query = sqlx::query(query).bind(to_column(now.as_millis())).bind(limit(rows));
     references(query.fetch_all(pool).await?)
 }

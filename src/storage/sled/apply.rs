@@ -172,6 +172,7 @@ impl Engine {
                 Ok(staged) => staged.map(|staged| staged.row) == *row,
                 Err(error) => return Ok(Err(error)),
             },
+            Expect::NotStaged(row) => !self.is_staged(*row)?,
             Expect::NotFrozen(group) => match self.of_group::<FrozenGroup>(Kind::Frozen, group)? {
                 Ok(frozen) => frozen.is_none(),
                 Err(error) => return Ok(Err(error)),

@@ -156,6 +156,15 @@ impl Engine {
         Ok(found)
     }
 
+    /// Whether a message of the inbox is staged in a group.
+    pub(super) fn is_staged(&mut self, row: InboxSeq) -> Result<bool, Failure> {
+        if self.depths.staged == 0 {
+            return Ok(false);
+        }
+        let staged = self.staged_groups(usize::MAX)?;
+        Ok(staged.iter().any(|(_, of)| *of == row))
+    }
+
     /// Entries of a group's log from an epoch on. A damaged one ends it with an error: the log must have no gap.
     pub(super) fn log_of(
         &mut self,

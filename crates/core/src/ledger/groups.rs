@@ -21,10 +21,10 @@ impl<B: Backend> Ledger<B> {
     ) -> Result<Durable<Staged>, LedgerError> {
         let group = staged.group();
         let expect = vec![
-            Expect::InInbox(staged.row),
             Expect::GroupAt(group.clone(), at),
             Expect::StagedIn(group.clone(), None),
             Expect::NotFrozen(group.clone()),
+            Expect::InInbox(staged.row),
             Expect::NoAnswer(key, staged.staged_at),
         ];
         self.write("stage", expect, vec![Op::Stage(staged.clone())]).await?;
@@ -233,7 +233,20 @@ impl<B: Backend> Ledger<B> {
     }
 
     /// A group, brought back from its newest snapshot and the log after it.
+    /// Another process may move it meanwhile: then it is read again.
     pub async fn group(&self, id: &GroupId, terms: &dyn Terms) -> Result<Option<Group>, LedgerError> {
+        for _ in 0..limits::ANSWER_TRIES {
+            let before = self.backend.head(id).await?.map(|head| head.epoch);
+            match self.read_group(id, terms).await {
+                Err(LedgerError::Damaged(_))
+                    if self.backend.head(id).await?.map(|head| head.epoch) != before => {}
+                read => return read,
+            }
+        }
+        Err(LedgerError::Unavailable("a group moves on faster than it can be read".to_owned()))
+    }
+
+    async fn read_group(&self, id: &GroupId, terms: &dyn Terms) -> Result<Option<Group>, LedgerError> {
         let Some((head, agenda)) = self.head_and_agenda(id).await? else { return Ok(None) };
         let damaged = |what: String| LedgerError::Damaged(format!("group {id:?}: {what}"));
         let snapshot = self.backend.snapshot(id).await?;

@@ -41,7 +41,7 @@ pub struct Answered {
 impl Answered {
     /// What must hold and what is done, so that the message leaves the inbox with its answer.
     fn into_batch(self, now: Timestamp) -> (Vec<Expect>, Vec<Op>) {
-        let mut expect = vec![Expect::InInbox(self.row)];
+        let mut expect = vec![Expect::InInbox(self.row), Expect::NotStaged(self.row)];
         let mut ops = vec![Op::Leave(self.row)];
         if let Some((key, answer)) = self.remember {
             expect.push(Expect::NoAnswer(key, now));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Durable, Ledger, LedgerError};
 use crate::batch::{Backend, Expect, Op};
 use crate::ids::{InboxSeq, OwedId, ProcessId};
-use crate::records::{InboxRow, OwedRow};
+use crate::records::{InboxRow, OwedRow, Queues};
 use crate::shares::{Held, Share, Shares};
 
 impl<B: Backend> Ledger<B> {
@@ -18,6 +18,11 @@ impl<B: Backend> Ledger<B> {
         limit: usize,
     ) -> Result<Vec<InboxRow>, LedgerError> {
         Ok(self.backend.unanswered(of, in_hand, limit).await?)
+    }
+
+    /// How much waits in the queues.
+    pub async fn queues(&self) -> Result<Queues, LedgerError> {
+        Ok(self.backend.queues().await?)
     }
 
     /// Leaves a message to whoever holds this share.

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -65,6 +66,11 @@ impl Postgres {
         postgres.prepare().await?;
         postgres.boot().await?;
         Ok(postgres)
+    }
+
+    /// Where it listens.
+    pub fn listens_at(&self) -> SocketAddr {
+        self.port.address()
     }
 
     /// Its address, with the database that it comes with.

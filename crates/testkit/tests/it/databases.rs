@@ -11,10 +11,9 @@ use crate::lives::lives;
 
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Whether somebody listens at the address of a database.
+/// Whether somebody listens where a database does.
 async fn listens(postgres: &Postgres) -> Result<Option<bool>> {
-    let address = postgres.url().split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
-    Ok(Some(TcpStream::connect(address).await.is_ok()))
+    Ok(Some(TcpStream::connect(postgres.listens_at()).await.is_ok()))
 }
 
 #[tokio::test]

@@ -99,6 +99,7 @@ CREATE TABLE staged (
     inbox_seq bigint NOT NULL,
     record bytea NOT NULL
 );
+CREATE INDEX staged_by_row ON staged (inbox_seq);
 
 -- Why a group takes no commands.
 CREATE TABLE frozen (

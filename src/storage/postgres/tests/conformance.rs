@@ -6,7 +6,7 @@ use crate::storage::conformance;
 #[tokio::test(flavor = "multi_thread")]
 async fn it_obeys_the_laws() {
     let server = Server::start().await;
-    conformance::all(|| server.schema()).await;
+    Box::pin(conformance::all(|| server.schema())).await;
 }
 
 #[test]

@@ -85,6 +85,33 @@ async fn who_is_not_heard_of_in_time_has_nothing() {
     place.close(store).await;
 }
 
+/// A process may be stopped in the middle of anything: what it has locked is passed over.
+#[tokio::test]
+async fn who_hangs_in_the_middle_holds_up_nobody() {
+    let server = Server::start().await;
+    let place = server.schema();
+    let store = place.open().await;
+    store.renew(process(1), Duration::from_millis(200)).await.unwrap();
+    let mut hanging = place.session().await;
+    for statement in [
+        "BEGIN",
+        "UPDATE processes SET until = now() + interval '1 hour'",
+        "UPDATE shares SET holder = holder WHERE number IN (3, 64)",
+    ] {
+        sqlx::query(statement).execute(&mut hanging).await.unwrap();
+    }
+    let heir = eventually(BOUND, "what is not locked", async || {
+        let held = store.renew(process(2), LONG).await?;
+        Ok((held.shares.count() == 63).then_some(held))
+    });
+    let heir = heir.await.unwrap();
+    assert!(!heir.stream && !heir.shares.contains(Share::new(3).unwrap()));
+    sqlx::query("ROLLBACK").execute(&mut hanging).await.unwrap();
+    let whole = store.renew(process(2), LONG).await.unwrap();
+    assert_eq!((whole.shares, whole.stream), (Shares::ALL, true));
+    place.close(store).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_come_at_once_get_different_shares() {
     let server = Server::start().await;

@@ -74,6 +74,11 @@ impl Hold {
         if is_current || !state.held.others { state.held } else { Held::NOTHING }
     }
 
+    /// Whether what was said of what it holds is current; nothing if nothing was said yet.
+    pub fn knows(&self) -> Option<bool> {
+        self.state.borrow().since.map(|since| since.elapsed() < limits::LEASE_TERM)
+    }
+
     /// The shares that it takes up new work in.
     pub fn shares(&self) -> Shares {
         let held = self.held();

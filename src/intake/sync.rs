@@ -58,7 +58,12 @@ impl<B: Backend> SyncIntake<B> {
                 };
                 tokio::select! { () = self.take_in(&holding) => {}, () = lost => {} }
             } else {
-                self.readiness.set(Condition::Intake, Ok(()));
+                // Before it has asked for the first time it does not know.
+                if let Some(is_current) = hold.knows() {
+                    let lost =
+                        || "the store does not say which process reads the homeserver's stream".to_owned();
+                    self.readiness.set(Condition::Intake, if is_current { Ok(()) } else { Err(lost()) });
+                }
                 tokio::select! { () = stop.cancelled() => {}, () = hold.changes() => {} }
             }
         }

@@ -25,7 +25,11 @@ pub(crate) struct Hall {
 impl Hall {
     /// The group is in epoch 1; alice made the room, and bob has no power.
     pub(crate) async fn open() -> Self {
-        let house = House::start(binary()).await.unwrap();
+        Self::within(House::start(binary()).await.unwrap()).await
+    }
+
+    /// The same, in a house that stands already.
+    pub(crate) async fn within(house: House) -> Self {
         let mut alice = Outlaw::new(&house, "alice", "PHONE").await;
         let mut bob = Outlaw::new(&house, "bob", "LAPTOP").await;
         let room = room(&alice.user, 99, &[bob.user.user_id()]).await;

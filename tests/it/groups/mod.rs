@@ -9,6 +9,7 @@ mod flow;
 mod hall;
 mod late;
 mod many;
+mod must_go;
 mod operated;
 mod outlaw;
 mod power;

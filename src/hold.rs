@@ -150,3 +150,50 @@ impl Hold {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(numbers: std::ops::Range<u8>) -> Shares {
+        numbers.filter_map(Share::new).collect()
+    }
+
+    /// What a process was told to hold, so long ago.
+    fn told(held: Held, ago: std::time::Duration) -> Hold {
+        let hold = Hold::new(ProcessId::from_bytes([1; 16]));
+        hold.note(State { held, since: clock::monotonic().checked_sub(ago) });
+        hold
+    }
+
+    #[test]
+    fn nothing_is_held_before_and_after_the_term() {
+        let hold = Hold::new(ProcessId::from_bytes([1; 16]));
+        assert_eq!((hold.held(), hold.knows()), (Held::NOTHING, None));
+        let all = Held { others: true, ..Held::EVERYTHING };
+        let hold = told(all, limits::LEASE_TERM / 2);
+        assert_eq!((hold.held(), hold.knows()), (all, Some(true)));
+        let hold = told(all, limits::LEASE_TERM);
+        assert_eq!((hold.held(), hold.knows(), hold.shares()), (Held::NOTHING, Some(false), Shares::NONE));
+        // Where nobody else can open the store there is nobody who could take it.
+        assert_eq!(told(Held::EVERYTHING, limits::LEASE_TERM).held(), Held::EVERYTHING);
+    }
+
+    #[test]
+    fn nothing_new_is_begun_in_what_is_to_be_given_up() {
+        let held = Held { shares: shares(0..40), surplus: shares(0..8), stream: false, others: true };
+        let hold = told(held, std::time::Duration::ZERO);
+        assert_eq!((hold.shares(), hold.held().shares), (shares(8..40), shares(0..40)));
+    }
+
+    #[test]
+    fn a_share_is_busy_as_long_as_anything_in_it_is() {
+        let hold = Hold::of_everything();
+        let share = Share::new(3).unwrap();
+        let (one, other) = (hold.busy(share), hold.clone().busy(share));
+        drop(one);
+        assert_eq!(hold.under_way(), shares(3..4));
+        drop(other);
+        assert!(hold.under_way().is_empty());
+    }
+}

@@ -166,10 +166,17 @@ impl<B: Backend> Road<B> {
     async fn command(&self, group: &mut Option<Group>, asked: &Asked) -> Result<(), LedgerError> {
         let (question, row) = (&asked.question, asked.row.seq);
         for _ in 0..limits::ANSWER_TRIES {
-            let now = clock::now();
-            if let Some(answer) = self.ledger.remembered(question.key, now).await? {
+            let (now, id) = (clock::now(), &asked.ready.command.get().group);
+            // Side by side: each may have to wait for a write.
+            let (remembered, frozen) =
+                tokio::join!(self.ledger.remembered(question.key, now), self.ledger.frozen(id));
+            if let Some(answer) = remembered? {
                 let answered = answers::again(row, question, answer, now);
                 return self.ledger.answer(answered, now).await.map(drop);
+            }
+            if let Some(frozen) = frozen? {
+                let rejection = frozen_for(&asked.ready.command.get().by.user, group.as_ref(), &frozen);
+                return self.refuse_now(group.as_ref(), asked, &rejection).await;
             }
             match self.decide(group, asked).await {
                 // A twin in another group's lane was faster.
@@ -185,10 +192,6 @@ impl<B: Backend> Road<B> {
     async fn decide(&self, group: &mut Option<Group>, asked: &Asked) -> Result<(), LedgerError> {
         let (question, row) = (&asked.question, asked.row.seq);
         let command = asked.ready.command.clone();
-        if let Some(frozen) = self.ledger.frozen(&command.get().group).await? {
-            let rejection = frozen_for(&command.get().by.user, group.as_ref(), &frozen);
-            return self.refuse_now(group.as_ref(), asked, &rejection).await;
-        }
         let asker = Asker::of(question);
         let mut case = Case::new(command.clone());
         let began = step(group.as_ref(), &mut case, Input::Begin, self.matrix.terms(), clock::now());

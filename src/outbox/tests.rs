@@ -7,17 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch, Op};
-use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
-use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{
-    ClientId, DeviceId, Epoch, GroupId, InboxSeq, KeyPackageRef, Lane, OwedId, ShelfPlace, SyncToken, UserId,
-};
+use maypole_core::ids::{DeviceId, Lane, OwedId, UserId};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
-use maypole_core::records::{
-    Answer, AnswerKey, Delivery, Depths, InboxRow, Owed, OwedRow, Recipient, SetAside,
-};
-use maypole_core::shares::Shares;
+use maypole_core::records::{Delivery, Owed, Recipient};
 use maypole_core::time::Timestamp;
 use maypole_testkit::wait::eventually;
 use tokio::sync::Notify;
@@ -28,6 +21,7 @@ use super::Outbox;
 use crate::hold::Hold;
 use crate::homeserver::tests::adapter_with;
 use crate::homeserver::tests::faulty::{Faulty, Reply};
+use crate::storage::forward::forward_questions;
 use crate::storage::sled::Store;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -300,6 +294,14 @@ struct Panicking {
     armed: AtomicUsize,
 }
 
+/// What is asked of a panicking store is asked of the one within.
+macro_rules! within {
+    ($panicking:expr, $store:ident => $asked:expr) => {{
+        let $store = &$panicking.store;
+        $asked
+    }};
+}
+
 impl Backend for Panicking {
     async fn apply(&self, batch: Batch) -> Result<Vec<OwedId>, BackendError> {
         let settles = matches!(batch.ops[..], [Op::Settle(_)]);
@@ -307,128 +309,7 @@ impl Backend for Panicking {
         self.store.apply(batch).await
     }
 
-    async fn owner(&self) -> Result<Option<UserId>, BackendError> {
-        self.store.owner().await
-    }
-
-    async fn cursor(&self) -> Result<Option<SyncToken>, BackendError> {
-        self.store.cursor().await
-    }
-
-    async fn inbox(&self, after: Option<InboxSeq>, limit: usize) -> Result<Vec<InboxRow>, BackendError> {
-        self.store.inbox(after, limit).await
-    }
-
-    async fn answer(&self, key: AnswerKey) -> Result<Option<Answer>, BackendError> {
-        self.store.answer(key).await
-    }
-
-    async fn expired_answers(&self, before: Timestamp, limit: usize) -> Result<Vec<AnswerKey>, BackendError> {
-        self.store.expired_answers(before, limit).await
-    }
-
-    async fn owed(&self, after: Option<OwedId>, limit: usize) -> Result<Vec<OwedRow>, BackendError> {
-        self.store.owed(after, limit).await
-    }
-
-    async fn unanswered(
-        &self,
-        of: Shares,
-        but_for: BTreeSet<InboxSeq>,
-        limit: usize,
-    ) -> Result<Vec<InboxRow>, BackendError> {
-        self.store.unanswered(of, but_for, limit).await
-    }
-
-    async fn undelivered(
-        &self,
-        of: Shares,
-        but_for: BTreeSet<OwedId>,
-        limit: usize,
-    ) -> Result<Vec<OwedRow>, BackendError> {
-        self.store.undelivered(of, but_for, limit).await
-    }
-
-    async fn set_aside(&self, limit: usize) -> Result<Vec<SetAside>, BackendError> {
-        self.store.set_aside(limit).await
-    }
-
-    async fn head(&self, group: &GroupId) -> Result<Option<Head>, BackendError> {
-        self.store.head(group).await
-    }
-
-    async fn agenda(&self, group: &GroupId) -> Result<Option<Agenda>, BackendError> {
-        self.store.agenda(group).await
-    }
-
-    async fn snapshot(&self, group: &GroupId) -> Result<Option<Snapshot>, BackendError> {
-        self.store.snapshot(group).await
-    }
-
-    async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Result<Vec<Entry>, BackendError> {
-        self.store.log(group, from, limit).await
-    }
-
-    async fn log_begins(&self, group: &GroupId) -> Result<Option<Epoch>, BackendError> {
-        self.store.log_begins(group).await
-    }
-
-    async fn groups(&self, after: Option<&GroupId>, limit: usize) -> Result<Vec<GroupId>, BackendError> {
-        self.store.groups(after, limit).await
-    }
-
-    async fn staged(&self, group: &GroupId) -> Result<Option<Staged>, BackendError> {
-        self.store.staged(group).await
-    }
-
-    async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
-        self.store.staged_groups(limit).await
-    }
-
-    async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {
-        self.store.frozen(group).await
-    }
-
-    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
-        self.store.frozen_groups(limit).await
-    }
-
-    async fn stocked(
-        &self,
-        client: &ClientId,
-        after: Option<ShelfPlace>,
-        limit: usize,
-    ) -> Result<Vec<Shelved>, BackendError> {
-        self.store.stocked(client, after, limit).await
-    }
-
-    async fn last_resorts(&self, client: &ClientId) -> Result<Vec<LastResort>, BackendError> {
-        self.store.last_resorts(client).await
-    }
-
-    async fn stock(&self, client: &ClientId, now: Timestamp) -> Result<Stock, BackendError> {
-        self.store.stock(client, now).await
-    }
-
-    async fn standing(&self, reference: &KeyPackageRef) -> Result<Option<Standing>, BackendError> {
-        self.store.standing(reference).await
-    }
-
-    async fn outlived_key_packages(
-        &self,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<KeyPackageRef>, BackendError> {
-        self.store.outlived_key_packages(now, limit).await
-    }
-
-    async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
-        self.store.any_stocked(limit).await
-    }
-
-    async fn depths(&self) -> Result<Depths, BackendError> {
-        self.store.depths().await
-    }
+    forward_questions!(within);
 }
 
 #[tokio::test]

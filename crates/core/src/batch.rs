@@ -242,26 +242,17 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         process: ProcessId,
         term: Duration,
-    ) -> impl Future<Output = Result<Held, BackendError>> + Send {
-        let _ = (process, term);
-        async { Ok(Held::EVERYTHING) }
-    }
+    ) -> impl Future<Output = Result<Held, BackendError>> + Send;
 
     /// A process gives up some of its shares.
     fn give_up(
         &self,
         process: ProcessId,
         shares: Shares,
-    ) -> impl Future<Output = Result<(), BackendError>> + Send {
-        let _ = (process, shares);
-        async { Ok(()) }
-    }
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// A process ends, and with it all that it holds.
-    fn retire(&self, process: ProcessId) -> impl Future<Output = Result<(), BackendError>> + Send {
-        let _ = process;
-        async { Ok(()) }
-    }
+    fn retire(&self, process: ProcessId) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// A device's KeyPackages after a place, oldest first, without last resorts.
     fn stocked(
@@ -308,10 +299,5 @@ pub trait Backend: Send + Sync + 'static {
     fn depths(&self) -> impl Future<Output = Result<Depths, BackendError>> + Send;
 
     /// How much waits in the queues, which are short: what is asked before anything is taken in or taken up.
-    fn queues(&self) -> impl Future<Output = Result<Queues, BackendError>> + Send {
-        async {
-            let Depths { inbox, owed, .. } = self.depths().await?;
-            Ok(Queues { inbox, owed })
-        }
-    }
+    fn queues(&self) -> impl Future<Output = Result<Queues, BackendError>> + Send;
 }

@@ -75,67 +75,57 @@ pub(super) async fn holds(
         }
         Expect::InStock(reference) => shelves::is_in_stock(connection, reference).await?,
         Expect::StockAtMost(client, most) => shelves::count(connection, client).await? <= *most,
-        Expect::GroupAt(group, _)
-        | Expect::AgendaAt(group, _)
-        | Expect::NotFrozen(group)
-        | Expect::StagedIn(group, _) => holds_of_group(connection, group, expect, absent).await?,
+        Expect::GroupAt(group, epoch) => absent.lock(connection, group).await? == epoch.map(Epoch::get),
+        Expect::AgendaAt(group, revision) => {
+            absent.lock(connection, group).await?;
+            let query = "SELECT revision FROM agendas WHERE group_id = $1";
+            number_of(connection, query, group).await? == *revision
+        }
+        Expect::NotFrozen(group) => {
+            absent.lock(connection, group).await?;
+            number_of(connection, "SELECT at_ms FROM frozen WHERE group_id = $1", group).await?.is_none()
+        }
+        Expect::StagedIn(group, seq) => {
+            absent.lock(connection, group).await?;
+            let query = "SELECT inbox_seq FROM staged WHERE group_id = $1";
+            number_of(connection, query, group).await? == seq.map(InboxSeq::get)
+        }
     })
 }
 
-/// Whether an expectation of a group holds. All that belongs to a group is written by who has locked it: whoever else writes
-/// waits for the end of this transaction, or is done by now.
-async fn holds_of_group(
+impl Absent {
+    /// Locks a group, once in a transaction; its epoch if it is there. All that belongs to a group is written by who has locked
+    /// it: whoever else writes waits for the end of this transaction, or is done by now.
+    async fn lock(&mut self, connection: &mut PgConnection, group: &GroupId) -> Result<Option<u64>, Failure> {
+        if let Some((_, epoch)) = self.locked.iter().find(|(locked, _)| locked == group) {
+            return Ok(*epoch);
+        }
+        let epoch = lock(connection, group).await?;
+        self.locked.push((group.clone(), epoch));
+        Ok(epoch)
+    }
+}
+
+/// The number that a group has in a table, if it stands there.
+async fn number_of(
     connection: &mut PgConnection,
+    query: &'static str,
     group: &GroupId,
-    expect: &Expect,
-    absent: &mut Absent,
-) -> Result<bool, Failure> {
-    let id = group.as_bytes();
-    let epoch_found = match absent.locked.iter().find(|(locked, _)| locked == group) {
-        Some((_, epoch)) => *epoch,
-        None => {
-            let epoch = lock(connection, group).await?;
-            absent.locked.push((group.clone(), epoch));
-            epoch
-        }
-    };
-    Ok(match expect {
-        Expect::GroupAt(_, epoch) => epoch_found == epoch.map(Epoch::get),
-        Expect::AgendaAt(_, revision) => {
-            let found = sqlx::query("SELECT revision FROM agendas WHERE group_id = $1").bind(id);
-            let row = found.fetch_optional(connection).await?;
-            row.map(|row| row.try_get(0).map(from_column)).transpose()? == *revision
-        }
-        Expect::NotFrozen(_) => {
-            let found = sqlx::query("SELECT 1 FROM frozen WHERE group_id = $1").bind(id);
-            found.fetch_optional(connection).await?.is_none()
-        }
-        Expect::StagedIn(_, seq) => {
-            let found = sqlx::query("SELECT inbox_seq FROM staged WHERE group_id = $1").bind(id);
-            let row = found.fetch_optional(connection).await?;
-            row.map(|row| row.try_get(0).map(from_column)).transpose()? == seq.map(InboxSeq::get)
-        }
-        // No other belongs to a group.
-        _ => false,
-    })
+) -> Result<Option<u64>, Failure> {
+    let row = sqlx::query(query).bind(group.as_bytes()).fetch_optional(connection).await?;
+    row.map(|row| Ok(from_column(row.try_get(0)?))).transpose()
 }
 
 /// Locks a group for this transaction, whether it is there or not; its epoch if it is.
 pub(super) async fn lock(connection: &mut PgConnection, group: &GroupId) -> Result<Option<u64>, Failure> {
-    if let Some(epoch) = epoch_of(connection, group).await? {
+    const EPOCH: &str = "SELECT epoch FROM groups WHERE id = $1 FOR UPDATE";
+    if let Some(epoch) = number_of(connection, EPOCH, group).await? {
         return Ok(Some(epoch));
     }
     // Whoever else finds no such group waits here for the end of this transaction, and looks again.
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(group));
     lock.execute(&mut *connection).await?;
-    epoch_of(connection, group).await
-}
-
-/// The epoch of a group, whose row is locked if there is one.
-async fn epoch_of(connection: &mut PgConnection, group: &GroupId) -> Result<Option<u64>, Failure> {
-    let found = sqlx::query("SELECT epoch FROM groups WHERE id = $1 FOR UPDATE").bind(group.as_bytes());
-    let row = found.fetch_optional(connection).await?;
-    row.map(|row| Ok(from_column(row.try_get(0)?))).transpose()
+    number_of(connection, EPOCH, group).await
 }
 
 /// The number of the lock for a group that is not there. Two groups may share one, and then wait for each other.

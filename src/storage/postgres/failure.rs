@@ -28,8 +28,8 @@ impl Failure {
     }
 }
 
-/// Serialization, deadlock, a row that somebody else has written meanwhile, a lock that somebody else holds for long: the transaction is undone, and what is
-/// found at the next try is another state.
+/// Serialization, deadlock, a row that somebody else has written meanwhile, a lock that somebody else holds for long: the
+/// transaction is undone, and what is found at the next try is another state.
 const BEATEN: [&str; 4] = ["40001", "40P01", "23505", "55P03"];
 
 impl From<sqlx::Error> for Failure {

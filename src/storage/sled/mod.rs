@@ -27,16 +27,17 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
 use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{
-    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ShelfPlace, SyncToken, UserId,
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
 };
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, SetAside};
-use maypole_core::shares::Shares;
+use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Queues, SetAside};
+use maypole_core::shares::{Held, Shares};
 use maypole_core::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -353,6 +354,24 @@ impl Backend for Store {
 
     async fn any_stocked(&self, limit: usize) -> Result<Vec<KeyPackageRef>, BackendError> {
         self.read(move |engine| engine.any_stocked(limit).map(Ok)).await
+    }
+
+    /// Whoever has the folder has everything: no second process can open it.
+    async fn renew(&self, _: ProcessId, _: Duration) -> Result<Held, BackendError> {
+        Ok(Held::EVERYTHING)
+    }
+
+    async fn give_up(&self, _: ProcessId, _: Shares) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    async fn retire(&self, _: ProcessId) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    async fn queues(&self) -> Result<Queues, BackendError> {
+        let Depths { inbox, owed, .. } = self.depths().await?;
+        Ok(Queues { inbox, owed })
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

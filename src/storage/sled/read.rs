@@ -69,8 +69,7 @@ impl Engine {
             let number = row.as_ref().ok().and_then(|(key, _)| keys::number(key));
             number.is_none_or(&is_wanted)
         });
-        let found = self.collect(kind, wanted, limit)?;
-        Ok(found.into_iter().map(|(key, record)| (keys::number(&key).unwrap_or_default(), record)).collect())
+        self.numbered(kind, wanted, limit)
     }
 
     /// What was set aside, newest first.
@@ -219,6 +218,16 @@ impl Engine {
     ) -> Result<Vec<(u64, T)>, Failure> {
         let Some(first) = after.map_or(Some(0), |after| after.checked_add(1)) else { return Ok(Vec::new()) };
         let rows = self.log.range(&keys::row(kind, first), &keys::row(kind, u64::MAX))?;
+        self.numbered(kind, rows, limit)
+    }
+
+    /// Rows in order, with their numbers.
+    fn numbered<T: Stored>(
+        &mut self,
+        kind: Kind,
+        rows: impl Iterator<Item = ::sled::Result<(::sled::IVec, ::sled::IVec)>>,
+        limit: usize,
+    ) -> Result<Vec<(u64, T)>, Failure> {
         let found = self.collect(kind, rows, limit)?;
         Ok(found.into_iter().map(|(key, record)| (keys::number(&key).unwrap_or_default(), record)).collect())
     }

@@ -5,15 +5,16 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::party::{ALICE, BOB, CAROL, Party, id};
 use super::*;
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
 use crate::directory::{self, LastResort, Shelved, Stock};
-use crate::ids::{InboxSeq, KeyPackageRef, Lane, OwedId, ShelfPlace, SyncToken};
+use crate::ids::{InboxSeq, KeyPackageRef, Lane, OwedId, ProcessId, ShelfPlace, SyncToken};
 use crate::ledger::{Answered, Ledger};
-use crate::records::{Answer, AnswerKey, Delivery, Depths, InboxRow, Owed, OwedRow, SetAside};
-use crate::shares::Shares;
+use crate::records::{Answer, AnswerKey, Delivery, Depths, InboxRow, Owed, OwedRow, Queues, SetAside};
+use crate::shares::{Held, Shares};
 
 /// Notes batches, and has nothing.
 #[derive(Default)]
@@ -100,6 +101,18 @@ impl Backend for Noting {
     }
     async fn any_stocked(&self, _: usize) -> Found<Vec<KeyPackageRef>> {
         Ok(Vec::new())
+    }
+    async fn renew(&self, _: ProcessId, _: Duration) -> Found<Held> {
+        Ok(Held::NOTHING)
+    }
+    async fn give_up(&self, _: ProcessId, _: Shares) -> Found<()> {
+        Ok(())
+    }
+    async fn retire(&self, _: ProcessId) -> Found<()> {
+        Ok(())
+    }
+    async fn queues(&self) -> Found<Queues> {
+        Ok(Queues::default())
     }
     async fn depths(&self) -> Found<Depths> {
         Ok(Depths::default())

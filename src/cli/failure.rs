@@ -58,7 +58,7 @@ impl From<ServiceError> for Failure {
             | ServiceError::Folder { .. }
             | ServiceError::Ledger(_)
             | ServiceError::OtherOwner { .. } => Exit::Store,
-            ServiceError::Keys(_) => Exit::Keys,
+            ServiceError::Keys(_) | ServiceError::OtherKeys { .. } => Exit::Keys,
             ServiceError::Metrics(_)
             | ServiceError::NoEntropy(_)
             | ServiceError::Bind(_)

@@ -52,6 +52,15 @@ pub enum ServiceError {
     /// The system gives no randomness.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+    /// The keys are others than those of the store.
+    #[error(
+        "the keys in {} are others than those that the store's groups know: give this process the keys of the service \
+         (`maypole keys restore`, `keys.path`)", folder.display()
+    )]
+    OtherKeys {
+        /// Where the keys lie.
+        folder: PathBuf,
+    },
     /// The keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),

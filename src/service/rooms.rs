@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::{Arc, OnceLock};
 
 use maypole_core::auth::AuthToken;
-use maypole_core::ids::{ProcessId, UserId};
+use maypole_core::ids::{ProcessId, Sha256, UserId};
 use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_room::names::Prefix;
@@ -23,6 +23,7 @@ use crate::config::{Config, EventPrefix};
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
+use crate::dialects::matrix::terms::MatrixTerms;
 use crate::entropy;
 use crate::groups::{Lanes, Operator, Road, Worker};
 use crate::hold::Hold;
@@ -266,6 +267,11 @@ async fn open_store(
     }
     let keys = blocking(move || Keys::open_or_create(&keys_folder, is_owned)).await??;
     ledger.bind(user).await?;
+    // A group knows its service by these keys: with others none of the store's groups could go on.
+    let ours = Sha256::of(MatrixTerms::new(user, &keys).identity().as_bytes());
+    if ledger.bind_keys(ours).await? != ours {
+        return Err(ServiceError::OtherKeys { folder: config.keys.path.clone() });
+    }
     Ok((store, ledger, keys))
 }
 

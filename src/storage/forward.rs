@@ -10,6 +10,10 @@ macro_rules! forward_questions {
             $via!(self, store => store.owner().await)
         }
 
+        async fn keys(&self) -> $crate::storage::forward::Told<Option<maypole_core::ids::Sha256>> {
+            $via!(self, store => store.keys().await)
+        }
+
         async fn cursor(&self) -> $crate::storage::forward::Told<Option<maypole_core::ids::SyncToken>> {
             $via!(self, store => store.cursor().await)
         }

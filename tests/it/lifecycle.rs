@@ -130,3 +130,31 @@ async fn a_store_of_another_server_is_refused() {
     assert!(house.service.log().contains("@:maypole.test"), "{}", house.service.log());
     house.synapse.stop().await.unwrap();
 }
+
+/// Groups know their service by its keys: with those of another nothing may be signed.
+#[tokio::test]
+async fn keys_of_another_service_are_refused_and_the_own_ones_taken_again() {
+    let mut house = House::start(binary()).await.unwrap();
+    house.service.stop().await.unwrap();
+    let keys = house.service.keys();
+    let own = keys.with_file_name("own");
+    std::fs::rename(&keys, &own).unwrap();
+    // Another service, on the same homeserver, makes its own.
+    let mut other = house.service.twin().unwrap();
+    other.configure(&house.synapse.base_url(), "").unwrap();
+    std::fs::create_dir(other.folder().join("data")).unwrap();
+    other.start().unwrap();
+    other.ready().await.unwrap();
+    assert!(other.stop().await.unwrap().success());
+    std::fs::rename(other.keys(), &keys).unwrap();
+
+    house.service.start().unwrap();
+    let ended = house.service.wait().await.unwrap();
+    assert_eq!(ended.code(), Some(6), "{}", house.service.log());
+    assert!(house.service.log().contains("others than those that the store's groups know"));
+    std::fs::remove_dir_all(&keys).unwrap();
+    std::fs::rename(&own, &keys).unwrap();
+    house.service.start().unwrap();
+    house.service.ready().await.unwrap();
+    house.stop().await.unwrap();
+}

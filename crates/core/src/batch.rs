@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::directory::{KeyPackage, LastResort, Shelved, Standing, Stock};
 use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
 use crate::ids::{
-    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, Sha256, ShelfPlace, SyncToken,
+    UserId,
 };
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, Queues, SetAside,
@@ -33,6 +34,8 @@ pub struct Batch {
 pub enum Expect {
     /// The store belongs to nobody yet.
     Unbound,
+    /// The store knows no keys of its service yet.
+    KeysUnbound,
     /// The position in the homeserver's stream.
     Cursor(Option<SyncToken>),
     /// The inbox holds this row.
@@ -66,6 +69,8 @@ pub enum Expect {
 pub enum Op {
     /// The store belongs to this account from now on.
     Bind(UserId),
+    /// The service of this store has these keys from now on, by what they are known by.
+    BindKeys(Sha256),
     /// The position in the homeserver's stream moves here.
     MoveCursor(SyncToken),
     /// A message enters the inbox, under the next number.
@@ -139,6 +144,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whose store this is.
     fn owner(&self) -> impl Future<Output = Result<Option<UserId>, BackendError>> + Send;
+
+    /// What the keys of its service are known by.
+    fn keys(&self) -> impl Future<Output = Result<Option<Sha256>, BackendError>> + Send;
 
     /// The position in the homeserver's stream.
     fn cursor(&self) -> impl Future<Output = Result<Option<SyncToken>, BackendError>> + Send;

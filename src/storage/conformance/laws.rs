@@ -53,6 +53,7 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
     let now = Timestamp::from_millis(10);
     let setup = vec![
         Op::Bind(user("_mls_ds")),
+        Op::BindKeys(key(1).0),
         Op::MoveCursor(token("s1")),
         Op::Remember(key(1), answer(1, 10, 11)),
         Op::NoteTransaction(transaction(1)),
@@ -65,9 +66,13 @@ async fn a_conflict_names_what_does_not_hold_and_changes_nothing(place: &impl Pl
         Op::TakeOut(reference(2)),
         Op::Shelve(key_package("bob", 3, 10, 10)),
     ];
-    store.apply(batch(vec![Expect::Unbound, Expect::Cursor(None)], setup)).await.unwrap();
+    store
+        .apply(batch(vec![Expect::Unbound, Expect::KeysUnbound, Expect::Cursor(None)], setup))
+        .await
+        .unwrap();
     let broken = [
         Expect::Unbound,
+        Expect::KeysUnbound,
         Expect::Cursor(None),
         Expect::Cursor(Some(token("s2"))),
         Expect::InInbox(InboxSeq::new(0)),
@@ -462,6 +467,7 @@ async fn follow(place: &impl Place, steps: Vec<Step>) {
 
 async fn compare(store: &impl Backend, model: &Model) {
     assert_eq!(store.owner().await.unwrap(), model.owner());
+    assert_eq!(store.keys().await.unwrap(), model.keys());
     assert_eq!(store.cursor().await.unwrap(), model.cursor());
     assert_eq!(store.depths().await.unwrap(), model.depths());
     let queues = Queues { inbox: model.depths().inbox, owed: model.depths().owed };
@@ -515,6 +521,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn expect() -> impl Strategy<Value = Expect> {
     prop_oneof![
         1 => Just(Expect::Unbound),
+        1 => Just(Expect::KeysUnbound),
         2 => cursor().prop_map(Expect::Cursor),
         4 => (0_u64..12).prop_map(|row| Expect::InInbox(InboxSeq::new(row))),
         4 => (0_u64..12).prop_map(|row| Expect::StillOwed(OwedId::new(row))),
@@ -535,6 +542,7 @@ fn op() -> impl Strategy<Value = Op> {
     let shape = || (0_u64..6, size());
     prop_oneof![
         1 => Just(Op::Bind(user("_mls_ds"))),
+        1 => (0_u64..3).prop_map(|number| Op::BindKeys(key(number).0)),
         2 => cursor().prop_filter_map("a position", |cursor| cursor.map(Op::MoveCursor)),
         6 => shape().prop_map(|(seed, size)| Op::Receive(message(seed, size))),
         4 => (0_u64..12).prop_map(|row| Op::Leave(InboxSeq::new(row))),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use maypole_core::batch::{Batch, Expect, Op};
 use maypole_core::directory::{KeyPackage, LastResort, Standing, Stock};
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, SyncToken, UserId};
+use maypole_core::ids::{
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, Sha256, SyncToken, UserId,
+};
 use maypole_core::limits;
 use maypole_core::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
@@ -15,6 +17,7 @@ use maypole_core::time::Timestamp;
 #[derive(Default)]
 pub(super) struct Model {
     owner: Option<UserId>,
+    keys: Option<Sha256>,
     cursor: Option<SyncToken>,
     inbox: BTreeMap<InboxSeq, InboxItem>,
     next_inbox: u64,
@@ -52,6 +55,7 @@ impl Model {
     fn holds(&self, expect: &Expect) -> bool {
         match expect {
             Expect::Unbound => self.owner.is_none(),
+            Expect::KeysUnbound => self.keys.is_none(),
             Expect::Cursor(cursor) => self.cursor == *cursor,
             Expect::InInbox(row) => self.inbox.contains_key(row),
             Expect::NoAnswer(key, now) => {
@@ -75,6 +79,7 @@ impl Model {
     fn carry_out(&mut self, op: Op) -> Option<OwedId> {
         match op {
             Op::Bind(owner) => self.owner = Some(owner),
+            Op::BindKeys(keys) => self.keys = Some(keys),
             Op::MoveCursor(cursor) => self.cursor = Some(cursor),
             Op::Receive(item) => {
                 self.inbox.insert(InboxSeq::new(self.next_inbox), item);
@@ -133,6 +138,10 @@ impl Model {
             }
         }
         None
+    }
+
+    pub(super) fn keys(&self) -> Option<Sha256> {
+        self.keys
     }
 
     pub(super) fn owner(&self) -> Option<UserId> {

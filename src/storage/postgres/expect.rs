@@ -33,6 +33,10 @@ pub(super) async fn holds(
             let row = sqlx::query("SELECT owner FROM store FOR UPDATE").fetch_one(connection).await?;
             row.try_get::<Option<&str>, _>(0)?.is_none()
         }
+        Expect::KeysUnbound => {
+            let row = sqlx::query("SELECT keys FROM store FOR UPDATE").fetch_one(connection).await?;
+            row.try_get::<Option<&[u8]>, _>(0)?.is_none()
+        }
         Expect::Cursor(cursor) => {
             let row = sqlx::query("SELECT cursor FROM store FOR UPDATE").fetch_one(connection).await?;
             row.try_get::<Option<&str>, _>(0)? == cursor.as_ref().map(|cursor| cursor.as_str())

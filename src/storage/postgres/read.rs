@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, Sha256, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Queues, SetAside};
 use maypole_core::shares::Shares;
@@ -26,6 +26,12 @@ fn name<T>(row: &PgRow, parse: impl FnOnce(String) -> Option<T>) -> Result<Optio
 
 pub(super) async fn owner(pool: &PgPool) -> Result<Option<UserId>, Failure> {
     name(&sqlx::query("SELECT owner FROM store").fetch_one(pool).await?, UserId::parse)
+}
+
+pub(super) async fn keys(pool: &PgPool) -> Result<Option<Sha256>, Failure> {
+    let row = sqlx::query("SELECT keys FROM store").fetch_one(pool).await?;
+    let bytes = row.try_get::<Option<Vec<u8>>, _>(0)?.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    Ok(bytes.map(Sha256::from_bytes))
 }
 
 pub(super) async fn cursor(pool: &PgPool) -> Result<Option<SyncToken>, Failure> {
@@ -130,9 +136,7 @@ pub(super) async fn expired_answers(
     for row in query.fetch_all(pool).await? {
         let key: Vec<u8> = row.try_get(0)?;
         // None of another length is ever written.
-        keys.extend(
-            <[u8; 32]>::try_from(key).ok().map(|key| AnswerKey(maypole_core::ids::Sha256::from_bytes(key))),
-        );
+        keys.extend(<[u8; 32]>::try_from(key).ok().map(|key| AnswerKey(Sha256::from_bytes(key))));
     }
     Ok(keys)
 }

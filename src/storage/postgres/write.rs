@@ -66,6 +66,11 @@ impl Writing<'_> {
     async fn carry_out(&mut self, op: &Op, together: &[Op]) -> Result<(), Failure> {
         match op {
             Op::Bind(owner) => self.set("UPDATE store SET owner = $1", owner.as_str()).await,
+            Op::BindKeys(keys) => {
+                let bind = sqlx::query("UPDATE store SET keys = $1").bind(keys.as_bytes().as_slice());
+                bind.execute(&mut *self.connection).await?;
+                Ok(())
+            }
             Op::MoveCursor(cursor) => self.set("UPDATE store SET cursor = $1", cursor.as_str()).await,
             Op::Receive(_) => {
                 let items = together.iter().filter_map(|op| match op {

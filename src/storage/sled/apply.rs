@@ -5,7 +5,7 @@
 use maypole_core::batch::{BackendError, Expect, Op};
 use maypole_core::directory::Standing;
 use maypole_core::group::{Agenda, Head, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, SyncToken, UserId};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, Sha256, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, PushTransaction};
 use maypole_core::time::Timestamp;
@@ -46,6 +46,7 @@ impl PackedOp {
     pub(super) fn of(op: Op) -> Result<Self, Damage> {
         Ok(match op {
             Op::Bind(owner) => Self::Single(Kind::Owner, Packed::of(owner)?),
+            Op::BindKeys(keys) => Self::Single(Kind::Keys, Packed::of(keys)?),
             Op::MoveCursor(cursor) => Self::Single(Kind::Cursor, Packed::of(cursor)?),
             Op::Receive(item) => Self::Receive(Packed::of(item)?),
             Op::Leave(row) => Self::Leave(row),
@@ -148,6 +149,10 @@ impl Engine {
             Expect::Unbound => match self.single::<UserId>(Kind::Owner)? {
                 Loaded::Whole(owner) => owner.is_none(),
                 Loaded::Damaged(damage) => return Ok(Err(damaged(Kind::Owner, b"", damage))),
+            },
+            Expect::KeysUnbound => match self.single::<Sha256>(Kind::Keys)? {
+                Loaded::Whole(keys) => keys.is_none(),
+                Loaded::Damaged(damage) => return Ok(Err(damaged(Kind::Keys, b"", damage))),
             },
             Expect::Cursor(expected) => match self.single::<SyncToken>(Kind::Cursor)? {
                 Loaded::Whole(cursor) => cursor == *expected,

@@ -144,7 +144,7 @@ impl Engine {
         let number = keys::number(key).unwrap_or_default();
         match kind {
             // A copy is covered by the other; damage is noticed when both are needed.
-            Kind::Owner | Kind::Cursor | Kind::Counters | Kind::Journal => return Ok(()),
+            Kind::Owner | Kind::Keys | Kind::Cursor | Kind::Counters | Kind::Journal => return Ok(()),
             Kind::Quarantined => {
                 self.quarantined.insert(number);
                 return Ok(());

@@ -62,6 +62,7 @@ pub(super) enum Whereabouts {
 impl Stored for Known {}
 impl Stored for Counters {}
 impl Stored for UserId {}
+impl Stored for Sha256 {}
 impl Stored for SyncToken {}
 impl Stored for PushTransaction {}
 impl Stored for Head {}

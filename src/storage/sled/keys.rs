@@ -15,6 +15,8 @@ pub(super) const KEY_BYTES: usize = 1 + 8 + 32;
 pub(super) enum Kind {
     /// Whose store this is; two copies.
     Owner,
+    /// What the keys of its service are known by; two copies.
+    Keys,
     /// The position in the homeserver's stream; two copies.
     Cursor,
     /// The next numbers to give out; two copies.
@@ -58,8 +60,9 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Owner,
+        Self::Keys,
         Self::Cursor,
         Self::Counters,
         Self::Inbox,
@@ -86,6 +89,7 @@ impl Kind {
     pub(super) const fn prefix(self) -> u8 {
         match self {
             Self::Owner => b'o',
+            Self::Keys => b'v',
             Self::Cursor => b'c',
             Self::Counters => b'n',
             Self::Inbox => b'i',
@@ -113,6 +117,7 @@ impl Kind {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Owner => "owner",
+            Self::Keys => "service's keys",
             Self::Cursor => "cursor",
             Self::Counters => "counters",
             Self::Inbox => "inbox row",
@@ -157,7 +162,7 @@ impl Kind {
         let (first, rest) = key.split_first()?;
         let kind = Self::ALL.into_iter().find(|kind| kind.prefix() == *first)?;
         let length = match kind {
-            Self::Owner | Self::Cursor | Self::Counters => 1,
+            Self::Owner | Self::Keys | Self::Cursor | Self::Counters => 1,
             Self::Inbox | Self::Owed | Self::Transaction | Self::SetAside | Self::Quarantined => 8,
             Self::Answer | Self::Head | Self::Snapshot | Self::Staged | Self::Frozen => 32,
             Self::Agenda | Self::Known => 32,

@@ -33,7 +33,8 @@ use maypole_core::batch::{Backend, BackendError, Batch};
 use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{
-    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, ShelfPlace, SyncToken, UserId,
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, Sha256, ShelfPlace, SyncToken,
+    UserId,
 };
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Queues, SetAside};
@@ -226,6 +227,10 @@ impl Backend for Store {
 
     async fn owner(&self) -> Result<Option<UserId>, BackendError> {
         self.read(|engine| engine.one(Kind::Owner)).await
+    }
+
+    async fn keys(&self) -> Result<Option<Sha256>, BackendError> {
+        self.read(|engine| engine.one(Kind::Keys)).await
     }
 
     async fn cursor(&self) -> Result<Option<SyncToken>, BackendError> {

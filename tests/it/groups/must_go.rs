@@ -43,7 +43,7 @@ async fn whoever_the_homeserver_did_not_let_in_goes_by_a_later_commit() {
     let mut hall = Hall::within(house).await;
     let carol = Outlaw::new(&hall.house, "carol", "TABLET").await;
     let mut dan = Outlaw::new(&hall.house, "dan", "PHONE").await;
-    let moderator = hall.alice.user.with_token(&hall.alice.user.access_token().to_owned());
+    let moderator = hall.alice.user.with_token(hall.alice.user.access_token());
 
     // Of the two whom one commit invites, dan is banned while the invitation of carol is on its way.
     let mut gate = proxy.gate(sends_a_member_event);

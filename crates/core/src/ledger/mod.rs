@@ -5,7 +5,7 @@ mod groups;
 mod work;
 
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
-use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, SyncToken, UserId};
+use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, Sha256, SyncToken, UserId};
 use crate::limits;
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside, SetAsideKind,
@@ -106,6 +106,21 @@ impl<B: Backend> Ledger<B> {
         }
         self.write("bind", vec![Expect::Unbound], vec![Op::Bind(owner.clone())]).await?;
         Ok(owner.clone())
+    }
+
+    /// Declares what the keys of the service are known by, once; says which ones these are. Groups rest on them, so that no
+    /// process with others may work on this store.
+    pub async fn bind_keys(&self, keys: Sha256) -> Result<Sha256, LedgerError> {
+        if let Some(bound) = self.backend.keys().await? {
+            return Ok(bound);
+        }
+        match self.write("bind_keys", vec![Expect::KeysUnbound], vec![Op::BindKeys(keys)]).await {
+            Err(LedgerError::Conflict(_)) => {
+                let gone = || LedgerError::Unavailable("the keys of the store are gone".to_owned());
+                self.backend.keys().await?.ok_or_else(gone)
+            }
+            written => written.map(|_| keys),
+        }
     }
 
     /// Takes in what `/sync` brought: the messages and the new position in one write.

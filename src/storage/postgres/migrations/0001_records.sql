@@ -1,10 +1,11 @@
 -- What the service remembers, as typed rows: what is looked up or counted is a column, the record itself is `record` (see
 -- record.rs). Numbers that the service knows as unsigned lie in `bigint`.
 
--- Whose store this is, and how far its inbox goes. One row.
+-- Whose store this is, by what its service's keys are known, and how far its inbox goes. One row.
 CREATE TABLE store (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     owner text,
+    keys bytea,
     cursor text,
     next_inbox bigint NOT NULL DEFAULT 0
 );

@@ -30,6 +30,9 @@ impl Backend for Noting {
     async fn owner(&self) -> Found<Option<UserId>> {
         Ok(None)
     }
+    async fn keys(&self) -> Found<Option<Sha256>> {
+        Ok(None)
+    }
     async fn cursor(&self) -> Found<Option<SyncToken>> {
         Ok(None)
     }

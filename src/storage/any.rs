@@ -8,6 +8,7 @@ use maypole_core::limits;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::copy::Copying;
 use super::forward::forward_questions;
 use super::{Health, postgres, sled};
 
@@ -69,6 +70,19 @@ impl Store {
                 store.look().await;
             }
         }
+    }
+
+    /// Begins a copy of the store as it is now.
+    pub async fn copy(&self) -> Result<Copying, BackendError> {
+        Ok(match self {
+            Self::Sled(store) => Copying::Sled(store.copy().await?),
+            Self::Postgres(store) => Copying::Postgres(store.copy().await?),
+        })
+    }
+
+    /// How many damaged records were moved out of the way and are kept for the operator.
+    pub async fn quarantined(&self) -> Result<u64, BackendError> {
+        on!(self, store => store.quarantined().await)
     }
 
     /// Closes the store; whatever comes later is refused.

@@ -14,6 +14,10 @@ macro_rules! forward_questions {
             $via!(self, store => store.keys().await)
         }
 
+        async fn progress(&self) -> $crate::storage::forward::Told<maypole_core::records::Progress> {
+            $via!(self, store => store.progress().await)
+        }
+
         async fn cursor(&self) -> $crate::storage::forward::Told<Option<maypole_core::ids::SyncToken>> {
             $via!(self, store => store.cursor().await)
         }

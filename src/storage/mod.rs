@@ -3,6 +3,7 @@
 //! Each implements [`maypole_core::batch::Backend`] and passes one conformance suite.
 
 mod any;
+pub mod copy;
 pub(crate) mod forward;
 pub mod postgres;
 pub mod sled;

@@ -13,7 +13,8 @@ use crate::ids::{
     UserId,
 };
 use crate::records::{
-    Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, Queues, SetAside,
+    Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, Progress, PushTransaction, Queues,
+    SetAside,
 };
 use crate::shares::{Held, Share, Shares};
 use crate::time::Timestamp;
@@ -75,6 +76,8 @@ pub enum Op {
     MoveCursor(SyncToken),
     /// A message enters the inbox, under the next number.
     Receive(InboxItem),
+    /// A message is in the inbox under a number that was given out before; for copies of stores.
+    ReceiveAs(InboxSeq, InboxItem),
     /// A row leaves the inbox.
     Leave(InboxSeq),
     /// A row of the inbox is for whoever holds this share. Where there is no such row, nothing is done.
@@ -85,6 +88,8 @@ pub enum Op {
     Forget(AnswerKey),
     /// Something is owed, under the next number.
     Owe(Owed),
+    /// Something is owed under a number that was given out before; for copies of stores.
+    OweAs(OwedId, Owed),
     /// Something owed has been done.
     Settle(OwedId),
     /// A push transaction was received; the oldest beyond the limit are forgotten.
@@ -118,6 +123,10 @@ pub enum Op {
     UseLastResort(KeyPackageRef),
     /// A KeyPackage leaves the stock, if it is there, and nothing is known of it any more.
     Discard(KeyPackageRef),
+    /// A KeyPackage is not in stock, and is known until a time, whether or not it was here; for copies of stores.
+    KnowGone(KeyPackageRef, Timestamp),
+    /// The store has come at least this far: no number below is given out.
+    SkipTo(Progress),
 }
 
 /// Why a back end did not apply a batch or answer a question.
@@ -147,6 +156,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What the keys of its service are known by.
     fn keys(&self) -> impl Future<Output = Result<Option<Sha256>, BackendError>> + Send;
+
+    /// How far the store has come. It never goes back, unless the store is replaced by an older copy of itself.
+    fn progress(&self) -> impl Future<Output = Result<Progress, BackendError>> + Send;
 
     /// The position in the homeserver's stream.
     fn cursor(&self) -> impl Future<Output = Result<Option<SyncToken>, BackendError>> + Send;

@@ -384,6 +384,24 @@ pub const DRAIN: Duration = Duration::from_secs(20);
 /// How long the whole service may take to stop in order.
 pub const DRAIN_WHOLE: Duration = Duration::from_secs(30);
 
+// Copies of a store.
+
+/// Records of a store that are told at once, if they are small.
+pub const COPY_PAGE: usize = 200;
+/// Bytes of records after which no more are told at once.
+pub const COPY_PAGE_BYTES: usize = 1024 * 1024;
+/// The longest frame of a copy: the largest record, and those that were told with it.
+pub const COPY_FRAME_BYTES: u32 = 80 * 1024 * 1024;
+/// Bytes of what was overwritten or removed while the embedded store is copied that are kept for the copy.
+pub const COPY_KEPT_BYTES: usize = 64 * 1024 * 1024;
+/// How long a database waits for the next question of a copy, within a transaction that only reads.
+pub const COPY_IDLE: Duration = Duration::from_secs(60);
+/// Operations of a copy that are carried out in one write.
+pub const RESTORED_AT_ONCE: usize = 40;
+/// Numbers that are left out after a store was replaced by an older copy of itself: more than may have been given out between
+/// the last time that its progress was noted elsewhere and its end.
+pub const NUMBERS_SKIPPED: u64 = 1 << 32;
+
 // The operator's socket.
 
 /// Connections to the operator's socket that are open at once.

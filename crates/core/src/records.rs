@@ -162,6 +162,42 @@ pub struct Queues {
     pub owed: u64,
 }
 
+/// How far a store has come: counters that grow with what it does and never go back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The next row of the inbox.
+    pub inbox: u64,
+    /// The next row of the outbox.
+    pub owed: u64,
+    /// How often a KeyPackage was taken out, or a last resort used for the first time.
+    pub issued: u64,
+}
+
+impl Progress {
+    /// Whether it lacks something that the other has.
+    ///
+    /// ```
+    /// use maypole_core::records::Progress;
+    ///
+    /// let now = Progress { inbox: 7, owed: 9, issued: 2 };
+    /// assert!(Progress { owed: 8, ..now }.is_behind(&now));
+    /// assert!(!Progress { inbox: 8, ..now }.is_behind(&now));
+    /// ```
+    pub const fn is_behind(&self, other: &Self) -> bool {
+        self.inbox < other.inbox || self.owed < other.owed || self.issued < other.issued
+    }
+
+    /// What is as far as both, in everything.
+    #[must_use]
+    pub fn at_least(self, other: Self) -> Self {
+        Self {
+            inbox: self.inbox.max(other.inbox),
+            owed: self.owed.max(other.owed),
+            issued: self.issued.max(other.issued),
+        }
+    }
+}
+
 /// How much there is of everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depths {

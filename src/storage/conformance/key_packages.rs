@@ -218,10 +218,11 @@ pub(super) fn expect() -> impl Strategy<Value = Expect> {
 }
 
 pub(super) fn op(size: impl Strategy<Value = usize>) -> impl Strategy<Value = Op> {
-    (0_u64..28, 0_usize..3, 0_u64..8, 0_u8..8, size).prop_map(|(number, name, ends, what, size)| match what {
+    (0_u64..28, 0_usize..3, 0_u64..8, 0_u8..9, size).prop_map(|(number, name, ends, what, size)| match what {
         0 => Op::Discard(reference(number)),
         1 | 2 => Op::TakeOut(reference(number)),
         3 => Op::UseLastResort(reference(number)),
+        4 => Op::KnowGone(reference(number), key_package(NAMES[name], number, ends, 0).known_until()),
         _ => Op::Shelve(key_package(NAMES[name], number, ends, size)),
     })
 }

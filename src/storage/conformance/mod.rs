@@ -4,13 +4,16 @@ pub(crate) mod directory;
 mod key_packages;
 mod laws;
 mod model;
+pub(crate) mod random;
 pub(crate) mod samples;
 
 use std::future::Future;
 
 use maypole_core::batch::Backend;
 
-pub(crate) use self::laws::{agrees_with_the_model, all};
+pub(crate) use self::laws::all;
+pub(crate) use self::model::Model;
+pub(crate) use self::random::agrees_with_the_model;
 
 /// Where a store can be opened, again and again.
 pub(crate) trait Place: Sync {

@@ -10,12 +10,12 @@ use maypole_core::ids::{
 };
 use maypole_core::limits;
 use maypole_core::records::{
-    Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside,
+    Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, Progress, PushTransaction, SetAside,
 };
 use maypole_core::time::Timestamp;
 
 #[derive(Default)]
-pub(super) struct Model {
+pub(crate) struct Model {
     owner: Option<UserId>,
     keys: Option<Sha256>,
     cursor: Option<SyncToken>,
@@ -34,6 +34,8 @@ pub(super) struct Model {
     frozen: BTreeMap<GroupId, Frozen>,
     /// In the order of their arrival.
     key_packages: Vec<Kept>,
+    gone: BTreeMap<KeyPackageRef, Timestamp>,
+    issued: u64,
 }
 
 /// A KeyPackage that is known.
@@ -85,6 +87,10 @@ impl Model {
                 self.inbox.insert(InboxSeq::new(self.next_inbox), item);
                 self.next_inbox += 1;
             }
+            Op::ReceiveAs(row, item) => {
+                self.inbox.insert(row, item);
+                self.next_inbox = self.next_inbox.max(row.get() + 1);
+            }
             Op::Leave(row) => drop(self.inbox.remove(&row)),
             // Which share a row is in says who sees it, and nothing of the row.
             Op::Route(..) => {}
@@ -95,6 +101,10 @@ impl Model {
                 self.owed.insert(id, owed);
                 self.next_owed += 1;
                 return Some(id);
+            }
+            Op::OweAs(id, owed) => {
+                self.owed.insert(id, owed);
+                self.next_owed = self.next_owed.max(id.get() + 1);
             }
             Op::Settle(row) => drop(self.owed.remove(&row)),
             Op::NoteTransaction(transaction) => {
@@ -121,6 +131,7 @@ impl Model {
             Op::Freeze(group, frozen) => drop(self.frozen.insert(group, frozen)),
             Op::Unfreeze(group) => drop(self.frozen.remove(&group)),
             Op::Shelve(key_package) => {
+                self.gone.remove(&key_package.reference);
                 self.key_packages.retain(|kept| kept.key_package.reference != key_package.reference);
                 for kept in &mut self.key_packages {
                     let before = &kept.key_package;
@@ -131,13 +142,32 @@ impl Model {
                 }
                 self.key_packages.push(Kept { key_package, in_stock: true, used: false });
             }
-            Op::TakeOut(reference) => self.change(&reference, |kept| kept.in_stock = false),
-            Op::UseLastResort(reference) => self.change(&reference, |kept| kept.used = true),
+            Op::TakeOut(reference) => {
+                self.issued += 1;
+                self.change(&reference, |kept| kept.in_stock = false);
+            }
+            Op::UseLastResort(reference) => {
+                self.issued += 1;
+                self.change(&reference, |kept| kept.used = true);
+            }
+            Op::KnowGone(reference, until) => {
+                self.key_packages.retain(|kept| kept.key_package.reference != reference);
+                self.gone.insert(reference, until);
+            }
+            Op::SkipTo(progress) => {
+                let Progress { inbox, owed, issued } = self.progress().at_least(progress);
+                (self.next_inbox, self.next_owed, self.issued) = (inbox, owed, issued);
+            }
             Op::Discard(reference) => {
+                self.gone.remove(&reference);
                 self.key_packages.retain(|kept| kept.key_package.reference != reference);
             }
         }
         None
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress { inbox: self.next_inbox, owed: self.next_owed, issued: self.issued }
     }
 
     pub(super) fn keys(&self) -> Option<Sha256> {
@@ -258,6 +288,9 @@ impl Model {
     }
 
     pub(super) fn standing(&self, reference: &KeyPackageRef) -> Option<Standing> {
+        if self.gone.contains_key(reference) {
+            return Some(Standing::Gone);
+        }
         let kept = self.key_packages.iter().find(|kept| kept.key_package.reference == *reference)?;
         Some(if kept.in_stock { Standing::InStock } else { Standing::Gone })
     }
@@ -268,6 +301,8 @@ impl Model {
         let outlived = all.filter(|key_package| key_package.known_until() <= now);
         let mut outlived: Vec<_> =
             outlived.map(|key_package| (key_package.known_until(), key_package.reference.clone())).collect();
+        let gone = self.gone.iter().filter(|(_, until)| **until <= now);
+        outlived.extend(gone.map(|(reference, until)| (*until, reference.clone())));
         outlived.sort();
         outlived
     }

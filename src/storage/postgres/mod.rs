@@ -5,6 +5,7 @@
 //! `migrations/`; how an expectation is held against rows that others change at the same time in `expect.rs`.
 
 mod connect;
+mod copy;
 mod expect;
 mod failure;
 mod leases;
@@ -28,7 +29,7 @@ use maypole_core::ids::{
     UserId,
 };
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Queues, SetAside};
+use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Progress, Queues, SetAside};
 use maypole_core::shares::{Held, Shares};
 use maypole_core::time::Timestamp;
 use sqlx::PgPool;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 
 pub use self::connect::OpenError;
 pub(crate) use self::connect::is_address;
+pub use self::copy::Copying;
 use self::failure::Failure;
 use super::Health;
 use crate::clock;
@@ -139,6 +141,10 @@ impl Backend for Store {
 
     async fn keys(&self) -> Result<Option<Sha256>, BackendError> {
         self.ask(read::keys(&self.pool)).await
+    }
+
+    async fn progress(&self) -> Result<Progress, BackendError> {
+        self.ask(read::progress(&self.pool)).await
     }
 
     async fn cursor(&self) -> Result<Option<SyncToken>, BackendError> {

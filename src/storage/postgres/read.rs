@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, Sha256, SyncToken, UserId};
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Queues, SetAside};
+use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Progress, Queues, SetAside};
 use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,14 @@ pub(super) async fn keys(pool: &PgPool) -> Result<Option<Sha256>, Failure> {
     let row = sqlx::query("SELECT keys FROM store").fetch_one(pool).await?;
     let bytes = row.try_get::<Option<Vec<u8>>, _>(0)?.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     Ok(bytes.map(Sha256::from_bytes))
+}
+
+pub(super) async fn progress(pool: &PgPool) -> Result<Progress, Failure> {
+    let query = "SELECT next_inbox, (SELECT last_value + is_called::int FROM owed_id), \
+                 (SELECT last_value + is_called::int FROM issued) FROM store";
+    let row = sqlx::query(query).fetch_one(pool).await?;
+    let number = |column: usize| row.try_get(column).map(from_column);
+    Ok(Progress { inbox: number(0)?, owed: number(1)?, issued: number(2)? })
 }
 
 pub(super) async fn cursor(pool: &PgPool) -> Result<Option<SyncToken>, Failure> {

@@ -82,6 +82,29 @@ pub(super) async fn on(
     Ok(())
 }
 
+/// Carries out a statement by which one KeyPackage is given out.
+pub(super) async fn issue(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    reference: &KeyPackageRef,
+) -> Result<(), Failure> {
+    sqlx::query("SELECT nextval('issued')").execute(&mut *connection).await?;
+    on(connection, statement, reference).await
+}
+
+/// A KeyPackage is not in stock, and known until a time, whether or not it was here.
+pub(super) async fn know_gone(
+    connection: &mut PgConnection,
+    reference: &KeyPackageRef,
+    until: Timestamp,
+) -> Result<(), Failure> {
+    on(&mut *connection, DISCARD, reference).await?;
+    let insert = "INSERT INTO key_packages (reference, last_resort, ends_ms, known_until_ms) VALUES ($1, false, $2, $2)";
+    let insert = sqlx::query(insert).bind(reference.as_bytes()).bind(to_column(until.as_millis()));
+    insert.execute(connection).await?;
+    Ok(())
+}
+
 /// A KeyPackage leaves the stock, and stays known.
 pub(super) const TAKE_OUT: &str = "UPDATE key_packages SET record = NULL WHERE reference = $1";
 /// A last resort was handed out.

@@ -2,9 +2,9 @@
 
 use maypole_core::batch::{Batch, Expect, Op};
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{GroupId, OwedId};
+use maypole_core::ids::{GroupId, InboxSeq, OwedId};
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, InboxItem, Owed, PushTransaction, SetAside};
+use maypole_core::records::{Answer, AnswerKey, InboxItem, Owed, Progress, PushTransaction, SetAside};
 use maypole_core::shares::Share;
 use sqlx::{PgConnection, PgPool, Row as _};
 
@@ -85,6 +85,10 @@ impl Writing<'_> {
                 route.execute(&mut *self.connection).await?;
                 Ok(())
             }
+            Op::ReceiveAs(seq, item) => self.receive_as(*seq, item).await,
+            Op::OweAs(id, owed) => self.owe_as(*id, owed).await,
+            Op::SkipTo(progress) => self.skip_to(*progress).await,
+            Op::KnowGone(reference, until) => shelves::know_gone(self.connection, reference, *until).await,
             Op::Leave(seq) => self.remove("DELETE FROM inbox WHERE seq = $1", seq.get()).await,
             Op::Remember(key, answer) => self.remember(key, answer).await,
             Op::Forget(_) => {
@@ -124,8 +128,8 @@ impl Writing<'_> {
                 self.absent.key_packages.retain(|absent| *absent != key_package.reference);
                 Ok(())
             }
-            Op::TakeOut(reference) => shelves::on(self.connection, shelves::TAKE_OUT, reference).await,
-            Op::UseLastResort(reference) => shelves::on(self.connection, shelves::USE, reference).await,
+            Op::TakeOut(reference) => shelves::issue(self.connection, shelves::TAKE_OUT, reference).await,
+            Op::UseLastResort(reference) => shelves::issue(self.connection, shelves::USE, reference).await,
             Op::Discard(reference) => shelves::on(self.connection, shelves::DISCARD, reference).await,
             Op::Freeze(group, frozen) => self.freeze(group, frozen).await,
             Op::Unfreeze(group) => self.remove_of("DELETE FROM frozen WHERE group_id = $1", group).await,
@@ -167,6 +171,39 @@ impl Writing<'_> {
                       AS rows (share, sender, at, record, place)";
         let insert = sqlx::query(insert).bind(first).bind(shares).bind(senders).bind(times).bind(records);
         insert.execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    async fn receive_as(&mut self, seq: InboxSeq, item: &InboxItem) -> Result<(), Failure> {
+        let record = seal(Table::Inbox, b"", item).map_err(Failure::damaged(Table::Inbox, b""))?;
+        let insert = "INSERT INTO inbox (seq, share, sender, received_at_ms, record) VALUES ($1, $2, $3, $4, $5) \
+                      ON CONFLICT (seq) DO UPDATE SET share = $2, sender = $3, received_at_ms = $4, record = $5";
+        let insert = sqlx::query(insert).bind(to_column(seq.get()));
+        let insert = insert.bind(i16::from(Share::of_user(item.sender()).get())).bind(item.sender().as_str());
+        let insert = insert.bind(to_column(item.received_at.as_millis())).bind(record);
+        insert.execute(&mut *self.connection).await?;
+        self.skip_to(Progress { inbox: seq.get().saturating_add(1), ..Progress::default() }).await
+    }
+
+    async fn owe_as(&mut self, id: OwedId, owed: &Owed) -> Result<(), Failure> {
+        let lane = owed.lane.as_str();
+        let damaged = Failure::damaged(Table::Owed, lane.as_bytes());
+        let record = seal(Table::Owed, lane.as_bytes(), owed).map_err(damaged)?;
+        let insert = "INSERT INTO owed (id, share, lane, record) VALUES ($1, $2, $3, $4) \
+                      ON CONFLICT (id) DO UPDATE SET share = $2, lane = $3, record = $4";
+        let insert = sqlx::query(insert).bind(to_column(id.get()));
+        let insert = insert.bind(i16::from(Share::of_lane(&owed.lane).get())).bind(lane).bind(record);
+        insert.execute(&mut *self.connection).await?;
+        self.skip_to(Progress { owed: id.get().saturating_add(1), ..Progress::default() }).await
+    }
+
+    async fn skip_to(&mut self, to: Progress) -> Result<(), Failure> {
+        let inbox = sqlx::query("UPDATE store SET next_inbox = greatest(next_inbox, $1)");
+        inbox.bind(to_column(to.inbox)).execute(&mut *self.connection).await?;
+        let sequences = "SELECT setval('owed_id', greatest($1, (SELECT last_value + is_called::int FROM owed_id)), false), \
+                         setval('issued', greatest($2, (SELECT last_value + is_called::int FROM issued)), false)";
+        let sequences = sqlx::query(sequences).bind(to_column(to.owed)).bind(to_column(to.issued));
+        sequences.execute(&mut *self.connection).await?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use maypole_core::directory::Standing;
 use maypole_core::group::{Agenda, Head, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, Sha256, SyncToken, UserId};
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, PushTransaction};
+use maypole_core::records::{Answer, AnswerKey, Progress, PushTransaction};
 use maypole_core::time::Timestamp;
 
 use super::engine::{self, Changes, Engine, Loaded, take_number};
@@ -22,12 +22,14 @@ use super::shelves::Arrival;
 pub(super) enum PackedOp {
     Single(Kind, Packed),
     Receive(Packed),
+    ReceiveAs(InboxSeq, Packed),
     Leave(InboxSeq),
     /// There is nobody else whom a row could be left to.
     Nothing,
     Remember(AnswerKey, Timestamp, Packed),
     Forget(AnswerKey),
     Owe(Packed),
+    OweAs(OwedId, Packed),
     Settle(OwedId),
     NoteTransaction(PushTransaction, Packed),
     SetAside(Packed),
@@ -40,6 +42,8 @@ pub(super) enum PackedOp {
     TakeOut(KeyPackageRef),
     UseLastResort(KeyPackageRef),
     Discard(KeyPackageRef),
+    KnowGone(KeyPackageRef, Timestamp),
+    SkipTo(Progress),
 }
 
 impl PackedOp {
@@ -49,11 +53,13 @@ impl PackedOp {
             Op::BindKeys(keys) => Self::Single(Kind::Keys, Packed::of(keys)?),
             Op::MoveCursor(cursor) => Self::Single(Kind::Cursor, Packed::of(cursor)?),
             Op::Receive(item) => Self::Receive(Packed::of(item)?),
+            Op::ReceiveAs(row, item) => Self::ReceiveAs(row, Packed::of(item)?),
             Op::Leave(row) => Self::Leave(row),
             Op::Route(..) => Self::Nothing,
             Op::Remember(key, answer) => Self::Remember(key, answer.expires_at, Packed::of(answer)?),
             Op::Forget(key) => Self::Forget(key),
             Op::Owe(owed) => Self::Owe(Packed::of(owed)?),
+            Op::OweAs(id, owed) => Self::OweAs(id, Packed::of(owed)?),
             Op::Settle(row) => Self::Settle(row),
             Op::NoteTransaction(transaction) => {
                 Self::NoteTransaction(transaction.clone(), Packed::of(transaction)?)
@@ -87,6 +93,8 @@ impl PackedOp {
             Op::TakeOut(reference) => Self::TakeOut(reference),
             Op::UseLastResort(reference) => Self::UseLastResort(reference),
             Op::Discard(reference) => Self::Discard(reference),
+            Op::KnowGone(reference, until) => Self::KnowGone(reference, until),
+            Op::SkipTo(progress) => Self::SkipTo(progress),
         })
     }
 
@@ -95,8 +103,10 @@ impl PackedOp {
         match self {
             Self::Single(_, packed)
             | Self::Receive(packed)
+            | Self::ReceiveAs(_, packed)
             | Self::Remember(_, _, packed)
             | Self::Owe(packed)
+            | Self::OweAs(_, packed)
             | Self::NoteTransaction(_, packed)
             | Self::SetAside(packed)
             | Self::Put(_, _, packed)
@@ -110,7 +120,9 @@ impl PackedOp {
             | Self::RemoveEntry(..)
             | Self::TakeOut(_)
             | Self::UseLastResort(_)
-            | Self::Discard(_) => None,
+            | Self::Discard(_)
+            | Self::KnowGone(..)
+            | Self::SkipTo(_) => None,
         }
     }
 }
@@ -131,12 +143,17 @@ impl Engine {
         }
         let mut changes = Changes::new();
         let mut owed = Vec::new();
-        let counters = self.next;
+        let (counters, issued) = (self.next, self.issued);
         for op in ops {
             self.carry(op, &mut changes, &mut owed)?;
         }
         if self.next != counters {
             changes.extend(engine::counters_writes(self.next));
+        }
+        if self.issued != issued
+            && let Ok(packed) = Packed::of(self.issued)
+        {
+            changes.extend(engine::single_writes(Kind::Issued, &packed));
         }
         if !changes.is_empty() {
             self.commit(changes)?;
@@ -213,6 +230,14 @@ impl Engine {
                 put(changes, Kind::Inbox, keys::row(Kind::Inbox, number), &packed);
                 self.depths.inbox = self.depths.inbox.saturating_add(1);
             }
+            PackedOp::ReceiveAs(row, packed) => {
+                let key = keys::row(Kind::Inbox, row.get());
+                if !self.is_there(changes, &key)? {
+                    self.depths.inbox = self.depths.inbox.saturating_add(1);
+                }
+                put(changes, Kind::Inbox, key, &packed);
+                self.skip_to(Progress { inbox: row.get().saturating_add(1), ..Progress::default() });
+            }
             PackedOp::Nothing => {}
             PackedOp::Leave(row) => {
                 if self.remove(changes, keys::row(Kind::Inbox, row.get()))? {
@@ -233,6 +258,14 @@ impl Engine {
                 put(changes, Kind::Owed, keys::row(Kind::Owed, number), &packed);
                 self.depths.owed = self.depths.owed.saturating_add(1);
                 owed.push(OwedId::new(number));
+            }
+            PackedOp::OweAs(id, packed) => {
+                let key = keys::row(Kind::Owed, id.get());
+                if !self.is_there(changes, &key)? {
+                    self.depths.owed = self.depths.owed.saturating_add(1);
+                }
+                put(changes, Kind::Owed, key, &packed);
+                self.skip_to(Progress { owed: id.get().saturating_add(1), ..Progress::default() });
             }
             PackedOp::Settle(row) => {
                 if self.remove(changes, keys::row(Kind::Owed, row.get()))? {
@@ -260,11 +293,29 @@ impl Engine {
                 self.remove(changes, keys::of_group(Kind::Frozen, &group))?;
             }
             PackedOp::Shelve(arrival, packed) => self.shelve(changes, *arrival, &packed)?,
-            PackedOp::TakeOut(reference) => self.take_out(changes, &reference)?,
-            PackedOp::UseLastResort(reference) => self.use_last_resort(changes, &reference)?,
+            PackedOp::TakeOut(reference) => {
+                take_number(&mut self.issued.0);
+                self.take_out(changes, &reference)?;
+            }
+            PackedOp::UseLastResort(reference) => {
+                take_number(&mut self.issued.0);
+                self.use_last_resort(changes, &reference)?;
+            }
             PackedOp::Discard(reference) => self.discard(changes, &reference)?,
+            PackedOp::KnowGone(reference, until) => self.know_gone(changes, reference, until)?,
+            PackedOp::SkipTo(progress) => self.skip_to(progress),
         }
         Ok(())
+    }
+
+    /// How far the store has come.
+    pub(super) fn progress(&self) -> Progress {
+        Progress { inbox: self.next.inbox, owed: self.next.owed, issued: self.issued.0 }
+    }
+
+    fn skip_to(&mut self, progress: Progress) {
+        let Progress { inbox, owed, issued } = self.progress().at_least(progress);
+        (self.next.inbox, self.next.owed, self.issued.0) = (inbox, owed, issued);
     }
 
     fn note(&mut self, changes: &mut Changes, transaction: PushTransaction, packed: &Packed) {

@@ -16,11 +16,12 @@ use super::OpenError;
 use super::bulk::{Bulk, BulkFault};
 use super::disk::Disk;
 use super::folder::Folder;
-use super::forms::Counters;
+use super::forms::{Counters, Issued};
 use super::generation;
 use super::keys::{self, Kind};
 use super::log::{Failure, Log, Write};
 use super::record::{self, BulkFile, Damage, Opened, Packed, Stored};
+use super::view::View;
 use crate::telemetry;
 
 /// The changes of a batch, by key; the last change of a key counts.
@@ -32,6 +33,8 @@ pub(super) struct Engine {
     pub(super) bulk: Bulk,
     /// The next numbers.
     pub(super) next: Counters,
+    /// How many KeyPackages were given out.
+    pub(super) issued: Issued,
     /// How much waits.
     pub(super) depths: Depths,
     /// Push transactions, oldest first.
@@ -42,6 +45,8 @@ pub(super) struct Engine {
     pub(super) aside: BTreeSet<u64>,
     /// Quarantined records.
     pub(super) quarantined: BTreeSet<u64>,
+    /// A copy of the store that is being made.
+    pub(super) view: Option<View>,
 }
 
 /// What a record turned out to be.
@@ -56,6 +61,18 @@ pub(super) enum Loaded<T> {
 pub(super) struct Parts {
     head: Vec<u8>,
     body: Vec<u8>,
+}
+
+impl Parts {
+    /// How many bytes they have.
+    pub(super) fn size(&self) -> usize {
+        self.head.len().saturating_add(self.body.len())
+    }
+
+    /// The record.
+    pub(super) fn read<T: Stored>(self) -> Result<T, Damage> {
+        record::decode(&self.head, self.body)
+    }
 }
 
 impl Engine {
@@ -73,11 +90,13 @@ impl Engine {
             log,
             bulk: Bulk::new(folder.bulk(), Arc::clone(disk)),
             next: Counters::default(),
+            issued: Issued::default(),
             depths: Depths::default(),
             transactions: BTreeMap::new(),
             known: HashSet::new(),
             aside: BTreeSet::new(),
             quarantined: BTreeSet::new(),
+            view: None,
         };
         let damaged = |what: String| OpenError::Damaged { folder: folder.path().to_owned(), what };
         engine
@@ -88,6 +107,10 @@ impl Engine {
             Loaded::Whole(Some(counters)) => engine.next = counters,
             Loaded::Whole(None) => return Err(damaged(format!("the counters: {}", Damage::Missing))),
             Loaded::Damaged(damage) => return Err(damaged(format!("the counters: {damage}"))),
+        }
+        match engine.single::<Issued>(Kind::Issued).map_err(|failure| failed(folder, failure))? {
+            Loaded::Whole(issued) => engine.issued = issued.unwrap_or_default(),
+            Loaded::Damaged(damage) => return Err(damaged(format!("the {}: {damage}", Kind::Issued.name()))),
         }
         engine.take_stock().and_then(|()| engine.sync()).map_err(|failure| failed(folder, failure))?;
         engine.bulk.sweep().map_err(|source| OpenError::Io { folder: folder.path().to_owned(), source })?;
@@ -144,7 +167,9 @@ impl Engine {
         let number = keys::number(key).unwrap_or_default();
         match kind {
             // A copy is covered by the other; damage is noticed when both are needed.
-            Kind::Owner | Kind::Keys | Kind::Cursor | Kind::Counters | Kind::Journal => return Ok(()),
+            Kind::Owner | Kind::Keys | Kind::Issued | Kind::Cursor | Kind::Counters | Kind::Journal => {
+                return Ok(());
+            }
             Kind::Quarantined => {
                 self.quarantined.insert(number);
                 return Ok(());
@@ -196,6 +221,7 @@ impl Engine {
     pub(super) fn commit(&mut self, changes: Changes) -> Result<(), Failure> {
         for (key, value) in &changes {
             let before = self.log.get(key)?;
+            self.keep_for_view(key, before.as_deref());
             if let Some(name) = value.as_ref().and_then(|value| record::bulk_name(key, value)) {
                 self.bulk.name(name);
             }
@@ -277,9 +303,7 @@ impl Engine {
     /// Reads a record.
     pub(super) fn load<T: Stored>(&self, kind: Kind, key: &[u8], value: &[u8]) -> Result<Loaded<T>, Failure> {
         Ok(match self.bytes(kind, key, value)? {
-            Loaded::Whole(Parts { head, body }) => {
-                record::decode(&head, body).map_or_else(Loaded::Damaged, Loaded::Whole)
-            }
+            Loaded::Whole(parts) => parts.read().map_or_else(Loaded::Damaged, Loaded::Whole),
             Loaded::Damaged(damage) => Loaded::Damaged(damage),
         })
     }

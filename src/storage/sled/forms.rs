@@ -26,6 +26,10 @@ pub(super) struct Counters {
     pub(super) quarantined: u64,
 }
 
+/// How many KeyPackages were given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Issued(pub(super) u64);
+
 /// A freeze with its group, which the key has as a hash alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FrozenGroup {
@@ -61,6 +65,7 @@ pub(super) enum Whereabouts {
 
 impl Stored for Known {}
 impl Stored for Counters {}
+impl Stored for Issued {}
 impl Stored for UserId {}
 impl Stored for Sha256 {}
 impl Stored for SyncToken {}

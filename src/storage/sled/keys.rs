@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Keys,
     /// The position in the homeserver's stream; two copies.
     Cursor,
+    /// How many KeyPackages were given out; two copies.
+    Issued,
     /// The next numbers to give out; two copies.
     Counters,
     /// A row of the inbox.
@@ -60,9 +62,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Owner,
         Self::Keys,
+        Self::Issued,
         Self::Cursor,
         Self::Counters,
         Self::Inbox,
@@ -90,6 +93,7 @@ impl Kind {
         match self {
             Self::Owner => b'o',
             Self::Keys => b'v',
+            Self::Issued => b'd',
             Self::Cursor => b'c',
             Self::Counters => b'n',
             Self::Inbox => b'i',
@@ -118,6 +122,7 @@ impl Kind {
         match self {
             Self::Owner => "owner",
             Self::Keys => "service's keys",
+            Self::Issued => "count of issued KeyPackages",
             Self::Cursor => "cursor",
             Self::Counters => "counters",
             Self::Inbox => "inbox row",
@@ -162,7 +167,7 @@ impl Kind {
         let (first, rest) = key.split_first()?;
         let kind = Self::ALL.into_iter().find(|kind| kind.prefix() == *first)?;
         let length = match kind {
-            Self::Owner | Self::Keys | Self::Cursor | Self::Counters => 1,
+            Self::Owner | Self::Keys | Self::Issued | Self::Cursor | Self::Counters => 1,
             Self::Inbox | Self::Owed | Self::Transaction | Self::SetAside | Self::Quarantined => 8,
             Self::Answer | Self::Head | Self::Snapshot | Self::Staged | Self::Frozen => 32,
             Self::Agenda | Self::Known => 32,

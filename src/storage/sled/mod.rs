@@ -18,6 +18,7 @@ mod record;
 mod shelves;
 #[cfg(test)]
 mod tests;
+mod view;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -37,7 +38,7 @@ use maypole_core::ids::{
     UserId,
 };
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Queues, SetAside};
+use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Progress, Queues, SetAside};
 use maypole_core::shares::{Held, Shares};
 use maypole_core::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -50,6 +51,7 @@ use self::forms::FrozenGroup;
 use self::keys::Kind;
 use self::log::Failure;
 use self::record::BulkFile;
+pub use self::view::Copying;
 use self::writer::{Command, Job, Reply, Writer};
 use super::Health;
 use crate::clock;
@@ -191,6 +193,17 @@ impl Store {
         receiver.await.map_err(|_| self.unavailable())?
     }
 
+    /// Has something done that nobody waits for; not at all, if there is no place for it in the queue.
+    fn tell(&self, work: impl Fn(&mut Engine) + Send + 'static) {
+        let Ok(place) = Arc::clone(&self.shared.places).try_acquire_owned() else { return };
+        let job: Job = Box::new(move |engine| {
+            work(engine);
+            Ok(Box::new(|| {}))
+        });
+        // A store that is closed has nothing to do it to.
+        let _ = self.shared.queue.send(Command::Read { job, place });
+    }
+
     fn unavailable(&self) -> BackendError {
         BackendError::Unavailable(match &*self.shared.health.borrow() {
             Health::Ready => "it failed and was opened anew".to_owned(),
@@ -231,6 +244,10 @@ impl Backend for Store {
 
     async fn keys(&self) -> Result<Option<Sha256>, BackendError> {
         self.read(|engine| engine.one(Kind::Keys)).await
+    }
+
+    async fn progress(&self) -> Result<Progress, BackendError> {
+        self.read(|engine| Ok(Ok(engine.progress()))).await
     }
 
     async fn cursor(&self) -> Result<Option<SyncToken>, BackendError> {

@@ -63,9 +63,7 @@ impl Engine {
             (Kind::Shelved, keys::shelved(&shelf, place), Whereabouts::Shelved(place))
         };
         put(changes, kind, key, packed);
-        if let Ok(empty) = Packed::of_parts(&[], Vec::new()) {
-            put(changes, Kind::KnownUntil, keys::known_until(until, &reference), &empty);
-        }
+        put_until(changes, until, &reference);
         put_known(changes, Known { reference, shelf, until, whereabouts })
     }
 
@@ -117,6 +115,20 @@ impl Engine {
         }
         changes.insert(keys::known(reference), None);
         Ok(())
+    }
+
+    /// A KeyPackage is not in stock, and known until a time, whether or not it was here.
+    pub(super) fn know_gone(
+        &self,
+        changes: &mut Changes,
+        reference: KeyPackageRef,
+        until: Timestamp,
+    ) -> Result<(), Failure> {
+        self.discard(changes, &reference)?;
+        put_until(changes, until, &reference);
+        // Whose it was nobody asks of one that is gone.
+        let (shelf, whereabouts) = (Sha256::from_bytes([0; 32]), Whereabouts::Gone);
+        put_known(changes, Known { reference, shelf, until, whereabouts })
     }
 
     /// What is known of a KeyPackage, as the batch so far leaves it.
@@ -324,6 +336,12 @@ impl Engine {
 /// The first and the last key of a kind.
 fn all_of(kind: Kind) -> (Vec<u8>, Vec<u8>) {
     (vec![kind.prefix()], [&[kind.prefix()][..], &[u8::MAX; keys::KEY_BYTES]].concat())
+}
+
+fn put_until(changes: &mut Changes, until: Timestamp, reference: &KeyPackageRef) {
+    if let Ok(empty) = Packed::of_parts(&[], Vec::new()) {
+        put(changes, Kind::KnownUntil, keys::known_until(until, reference), &empty);
+    }
 }
 
 fn put_known(changes: &mut Changes, known: Known) -> Result<(), Failure> {

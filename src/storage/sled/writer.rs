@@ -186,7 +186,7 @@ fn serve(engine: &mut Engine, group: &mut Group) -> Result<(), Failure> {
     for reply in group.replies.drain(..) {
         reply();
     }
-    engine.bulk.remove_idle();
+    engine.remove_idle();
     Ok(())
 }
 

@@ -1,8 +1,11 @@
 //! The ledger: every write of the service, each a named transaction, and the only maker of [`Durable`].
 
+mod copies;
 mod directory;
 mod groups;
 mod work;
+
+pub use copies::Recovered;
 
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
 use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, Sha256, SyncToken, UserId};

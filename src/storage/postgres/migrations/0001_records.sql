@@ -109,13 +109,17 @@ CREATE TABLE frozen (
     record bytea NOT NULL
 );
 
+-- How often one was taken out, or a last resort used.
+CREATE SEQUENCE issued AS bigint MINVALUE 0 START 0;
+
 -- KeyPackages: those in stock have a record, the others are known so that they do not come back.
 CREATE TABLE key_packages (
     reference bytea PRIMARY KEY,
     place bigint GENERATED ALWAYS AS IDENTITY,
-    account text NOT NULL,
-    device text NOT NULL,
-    suite integer NOT NULL,
+    -- Whose it is, and for which suite; of one that came gone, in a copy of another store, that is not known.
+    account text,
+    device text,
+    suite integer,
     last_resort boolean NOT NULL,
     used boolean NOT NULL DEFAULT false,
     ends_ms bigint NOT NULL,

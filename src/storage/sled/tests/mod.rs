@@ -8,6 +8,7 @@ mod folder;
 mod forms;
 mod housekeeping;
 mod sizes;
+mod view;
 
 use std::path::PathBuf;
 

@@ -33,6 +33,9 @@ impl Backend for Noting {
     async fn keys(&self) -> Found<Option<Sha256>> {
         Ok(None)
     }
+    async fn progress(&self) -> Found<crate::records::Progress> {
+        Ok(Default::default())
+    }
     async fn cursor(&self) -> Found<Option<SyncToken>> {
         Ok(None)
     }

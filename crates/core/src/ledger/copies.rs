@@ -1,0 +1,118 @@
+//! What is written where a store is filled from a copy, or turns out to be an older copy of itself.
+
+use super::{Ledger, LedgerError};
+use crate::batch::{Backend, Op};
+use crate::group::Frozen;
+use crate::ids::GroupId;
+use crate::limits;
+use crate::records::{Depths, Incoming, Progress, SetAside, SetAsideKind};
+use crate::time::Timestamp;
+
+/// What was done to a store that is an older copy of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Groups that were frozen; those that were before are not counted.
+    pub frozen: u64,
+    /// KeyPackages that were voided.
+    pub key_packages: u64,
+    /// Messages and staged commands that were set aside.
+    pub set_aside: u64,
+}
+
+impl<B: Backend> Ledger<B> {
+    /// Whether nothing was ever written to the store.
+    pub async fn is_untouched(&self) -> Result<bool, LedgerError> {
+        let nobody = self.backend.owner().await?.is_none() && self.backend.keys().await?.is_none();
+        Ok(nobody
+            && self.backend.cursor().await?.is_none()
+            && self.backend.progress().await? == Progress::default()
+            && self.backend.groups(None, 1).await?.is_empty()
+            && self.backend.any_stocked(1).await?.is_empty()
+            && self.backend.depths().await? == Depths::default())
+    }
+
+    /// Takes over what another store told of itself.
+    pub async fn take_over(&self, ops: Vec<Op>) -> Result<(), LedgerError> {
+        self.write("take_over", Vec::new(), ops).await?;
+        Ok(())
+    }
+
+    /// How far the store has come.
+    pub async fn progress(&self) -> Result<Progress, LedgerError> {
+        Ok(self.backend.progress().await?)
+    }
+
+    /// Brings a store that was replaced by an older copy of itself into a state from which the service can go on without telling
+    /// two stories: what was decided since the copy was made is not known any more.
+    ///
+    /// Every group is frozen, since it may have gone on. No KeyPackage of the stock is handed out any more. What waited in the
+    /// inbox, and what was staged, may have been answered in any way: it is set aside. Last the store skips beyond all
+    /// numbers that were given out; until then whoever looks finds it behind, and this is done again.
+    pub async fn recover(
+        &self,
+        reached: Progress,
+        frozen: &Frozen,
+        now: Timestamp,
+    ) -> Result<Recovered, LedgerError> {
+        let mut done = Recovered::default();
+        let mut last: Option<GroupId> = None;
+        loop {
+            let page = self.backend.groups(last.as_ref(), limits::GROUPS_PAGE).await?;
+            let Some(end) = page.last() else { break };
+            last = Some(end.clone());
+            for group in &page {
+                let (freezes, set_aside) = self.stop_in_doubt(group, frozen).await?;
+                done.frozen = done.frozen.saturating_add(u64::from(freezes));
+                done.set_aside = done.set_aside.saturating_add(u64::from(set_aside));
+            }
+        }
+        loop {
+            let page = self.void_key_packages().await?;
+            if page == 0 {
+                break;
+            }
+            done.key_packages = done.key_packages.saturating_add(u64::try_from(page).unwrap_or(u64::MAX));
+        }
+        done.set_aside = done.set_aside.saturating_add(self.set_inbox_aside(now).await?);
+        let beyond = Progress {
+            inbox: reached.inbox.saturating_add(limits::NUMBERS_SKIPPED),
+            owed: reached.owed.saturating_add(limits::NUMBERS_SKIPPED),
+            issued: reached.issued.saturating_add(limits::NUMBERS_SKIPPED),
+        };
+        self.write("recover", Vec::new(), vec![Op::SkipTo(beyond)]).await?;
+        Ok(done)
+    }
+
+    /// Freezes a group, if it is not frozen; what is staged there is not any more. Says which of these there was to do.
+    async fn stop_in_doubt(&self, group: &GroupId, frozen: &Frozen) -> Result<(bool, bool), LedgerError> {
+        let freezes = self.backend.frozen(group).await?.is_none();
+        let staged = self.backend.staged(group).await?.is_some();
+        let mut ops = Vec::new();
+        ops.extend(freezes.then(|| Op::Freeze(group.clone(), frozen.clone())));
+        ops.extend(staged.then(|| Op::Unstage(group.clone())));
+        if !ops.is_empty() {
+            self.write("recover_group", Vec::new(), ops).await?;
+        }
+        Ok((freezes, staged))
+    }
+
+    /// Sets aside the messages of the inbox. Invitations stay: they are looked at anew, and nobody is told two stories by that.
+    async fn set_inbox_aside(&self, now: Timestamp) -> Result<u64, LedgerError> {
+        let (mut count, mut last) = (0_u64, None);
+        loop {
+            let page = self.backend.inbox(last, limits::ANSWERS_FORGOTTEN_AT_ONCE).await?;
+            let Some(end) = page.last() else { return Ok(count) };
+            last = Some(end.seq);
+            let mut ops = Vec::new();
+            for row in page.into_iter().filter(|row| matches!(row.item.message, Incoming::ToDevice { .. })) {
+                let reason = "the store was replaced by an older copy of itself".to_owned();
+                ops.push(Op::Leave(row.seq));
+                ops.push(Op::SetAside(SetAside { at: now, reason, what: SetAsideKind::Inbox(row.item) }));
+                count = count.saturating_add(1);
+            }
+            if !ops.is_empty() {
+                self.write("recover_inbox", Vec::new(), ops).await?;
+            }
+        }
+    }
+}

@@ -15,6 +15,8 @@ pub struct AdminLimits {
     pub answer_bytes: usize,
     /// How long a request may take to arrive, and an answer to be taken.
     pub stall: Duration,
+    /// How long each piece of a copy may take to be made, and to be taken.
+    pub pour_stall: Duration,
     /// How long the service may take to find an answer.
     pub thought: Duration,
     /// How long a command waits for the whole answer.
@@ -28,6 +30,7 @@ impl Default for AdminLimits {
             request_bytes: limits::ADMIN_REQUEST_BYTES,
             answer_bytes: limits::ADMIN_ANSWER_BYTES,
             stall: limits::ADMIN_STALL,
+            pour_stall: limits::COPY_IDLE,
             thought: limits::ADMIN_THOUGHT,
             patience: limits::ADMIN_PATIENCE,
         }

@@ -3,15 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use maypole_core::ids::{FreezeReason, RoomId};
+use maypole_core::ids::{FreezeReason, GroupId, RoomId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::request::Command;
-use super::{AdminLimits, Explanation, FrozenRoom, FrozenRooms, Lifted, LogPage, LogRange};
+use super::{AdminLimits, Explanation, FrozenRoom, FrozenRooms, Inspection, Lifted, LogPage, LogRange};
 
 /// A question that the running service did not answer as hoped.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum AskError {
     /// Something answers that is not this service.
     #[error("{}: what answers is not a service of this version: see that both are the same", .0.display())]
     Garbage(PathBuf),
+    /// What came cannot be put where it is wanted.
+    #[error("the copy cannot be written: {0}")]
+    Unwritten(io::Error),
     /// The system refused.
     #[error("{}: cannot be asked: {source}", path.display())]
     Io {
@@ -87,6 +90,35 @@ pub async fn frozen(path: &Path, limits: AdminLimits) -> Result<FrozenRooms, Ask
     ask(path, &Command::Frozen, limits).await
 }
 
+/// Asks the service to look through its store, from behind a group on.
+pub async fn check(path: &Path, after: Option<GroupId>, limits: AdminLimits) -> Result<Inspection, AskError> {
+    ask(path, &Command::Check(after), limits).await
+}
+
+/// Asks the service for a copy of its store, and writes it where it is wanted. Whether it is whole the copy says itself.
+pub async fn copy(path: &Path, mut to: impl AsyncWrite + Unpin, limits: AdminLimits) -> Result<(), AskError> {
+    let silent = |_| AskError::Silent(path.to_owned());
+    let failed = |error| failed(path, error);
+    let mut stream = UnixStream::connect(path).await.map_err(failed)?;
+    stream.write_all(format!("{}\n", Command::Copy.write()).as_bytes()).await.map_err(failed)?;
+    let mut from = BufReader::new(stream);
+    let mut line = Vec::new();
+    let most = u64::try_from(limits.answer_bytes).unwrap_or(u64::MAX);
+    let mut bounded = (&mut from).take(most);
+    let first = bounded.read_until(b'\n', &mut line);
+    timeout(limits.pour_stall, first).await.map_err(silent)?.map_err(failed)?;
+    said::<String>(path, &line)?;
+    loop {
+        let filled = timeout(limits.pour_stall, from.fill_buf()).await.map_err(silent)?.map_err(failed)?;
+        if filled.is_empty() {
+            return Ok(());
+        }
+        let count = filled.len();
+        to.write_all(filled).await.map_err(AskError::Unwritten)?;
+        from.consume(count);
+    }
+}
+
 /// Asks one thing.
 async fn ask<T: DeserializeOwned>(
     path: &Path,
@@ -99,7 +131,12 @@ async fn ask<T: DeserializeOwned>(
         Ok(Ok(line)) if line.is_empty() => return Err(AskError::Silent(path.to_owned())),
         Ok(Ok(line)) => line,
     };
-    match serde_json::from_slice(&line) {
+    said(path, &line)
+}
+
+/// What an answer says.
+fn said<T: DeserializeOwned>(path: &Path, line: &[u8]) -> Result<T, AskError> {
+    match serde_json::from_slice(line) {
         Ok(Answer::Ok(told)) => Ok(told),
         Ok(Answer::Error(why)) => Err(AskError::Refused(why)),
         Err(_) => Err(AskError::Garbage(path.to_owned())),

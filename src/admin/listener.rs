@@ -7,15 +7,18 @@ use maypole_core::ids::RoomId;
 use maypole_core::limits;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::WriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::place::{self, Place};
 use super::request::Command;
-use super::{AdminError, AdminLimits, Explanation, FrozenRoom, FrozenRooms, Lifted, LogPage, Operate};
+use super::{
+    AdminError, AdminLimits, Explanation, FrozenRoom, FrozenRooms, Inspection, Lifted, LogPage, Operate,
+};
 
 /// The socket, before anybody is answered. It is removed when this value ends.
 #[derive(Debug)]
@@ -41,6 +44,9 @@ enum Told {
     Lifted(Lifted),
     AllFrozen(FrozenRooms),
     Log(LogPage),
+    Inspection(Inspection),
+    /// What was asked for follows.
+    Follows(&'static str),
 }
 
 impl Listener {
@@ -93,7 +99,11 @@ async fn converse<O: Operate>(
     let request = timeout(limits.stall, read_line(reader, limits.request_bytes));
     let answer = match stop.run_until_cancelled(request).await {
         None => return,
-        Some(Ok(Ok(Some(line)))) => answer(&line, operator, limits).await,
+        Some(Ok(Ok(Some(line)))) => match Command::read(&line) {
+            Ok(Command::Copy) => return pour(writer, operator, limits, stop).await,
+            Ok(command) => answer(&command, operator, limits).await,
+            Err(why) => Answer::Error(why),
+        },
         Some(Ok(Ok(None))) => return,
         Some(Ok(Err(why))) => Answer::Error(why),
         Some(Err(_)) => Answer::Error("the request did not arrive in time".to_owned()),
@@ -105,6 +115,35 @@ async fn converse<O: Operate>(
         writer.shutdown().await
     })
     .await;
+}
+
+/// A line that says that a copy follows, and the copy. If it breaks off, its end is missing.
+async fn pour<O: Operate>(
+    mut writer: WriteHalf<'_>,
+    operator: &O,
+    limits: &AdminLimits,
+    stop: &CancellationToken,
+) {
+    let (pieces, mut taken) = mpsc::channel::<Vec<u8>>(1);
+    let pass_on = async {
+        let mut next = taken.recv().await;
+        if next.is_some() {
+            let line = written(&Answer::Ok(Told::Follows("the copy follows")), limits);
+            timeout(limits.pour_stall, writer.write_all(&line)).await??;
+        }
+        while let Some(piece) = next {
+            timeout(limits.pour_stall, writer.write_all(&piece)).await??;
+            next = taken.recv().await;
+        }
+        drop(taken);
+        Ok::<_, std::io::Error>(())
+    };
+    let poured = stop.run_until_cancelled(async { tokio::join!(operator.copy(pieces), pass_on) }).await;
+    if let Some((Err(why), _)) = poured {
+        let line = written(&Answer::Error(why), limits);
+        let _ = timeout(limits.stall, writer.write_all(&line)).await;
+    }
+    let _ = timeout(limits.stall, writer.shutdown()).await;
 }
 
 /// Reads a line; nothing where nobody says anything. The error is a sentence for whoever wrote it.
@@ -122,12 +161,8 @@ async fn read_line(reader: impl AsyncRead + Unpin, limit: usize) -> Result<Optio
 }
 
 /// What there is to say to a request.
-async fn answer<O: Operate>(line: &[u8], operator: &O, limits: &AdminLimits) -> Answer {
-    let command = match Command::read(line) {
-        Ok(command) => command,
-        Err(why) => return Answer::Error(why),
-    };
-    match timeout(limits.thought, obey(&command, operator)).await {
+async fn answer<O: Operate>(command: &Command, operator: &O, limits: &AdminLimits) -> Answer {
+    match timeout(limits.thought, obey(command, operator)).await {
         Ok(Ok(Some(told))) => Answer::Ok(told),
         Ok(Ok(None)) => Answer::Error(format!(
             "this service keeps no group for {}: see that the ID is right, that the room names this service, and that \
@@ -149,6 +184,9 @@ async fn obey<O: Operate>(command: &Command, operator: &O) -> Result<Option<Told
         Command::Unfreeze(room) => operator.unfreeze(room).await?.map(Told::Lifted),
         Command::Log(room, range) => operator.log(room, *range).await?.map(Told::Log),
         Command::Frozen => Some(Told::AllFrozen(operator.frozen().await?)),
+        Command::Check(after) => Some(Told::Inspection(operator.check(after.clone()).await?)),
+        // It is more than an answer: whoever reads the question pours it.
+        Command::Copy => None,
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! One connection asks one thing: a line of JSON, `{"command": "explain", "room": "!…"}` (`request.rs` has all of them),
 //! answered by a line of JSON,
-//! `{"ok": …}` or `{"error": "…"}`, where the error is a sentence. Whoever may open the socket may ask, and that is the
+//! `{"ok": …}` or `{"error": "…"}`, where the error is a sentence; a copy of the store comes behind that line. Whoever may open the socket may ask, and that is the
 //! service's own user: the socket is its alone before anybody can connect, in a folder to which others cannot write.
 //! Nothing is unbounded: neither lines, nor connections, nor waiting.
 
@@ -11,6 +11,7 @@ mod client;
 mod error;
 mod explanation;
 mod freeze;
+mod inspection;
 mod listener;
 mod log;
 mod place;
@@ -20,15 +21,18 @@ pub(crate) mod tests;
 mod words;
 
 pub use bounds::AdminLimits;
-pub use client::{AskError, explain, freeze, frozen, log, unfreeze};
+pub use client::{AskError, check, copy, explain, freeze, frozen, log, unfreeze};
 pub use error::AdminError;
 pub use explanation::{Explanation, LastCommit, Member, Staged};
 pub use freeze::{Freeze, FrozenRoom, FrozenRooms, Lifted};
+pub(crate) use inspection::group_as_text;
+pub use inspection::{Inspection, Problem};
 pub use listener::Listener;
 pub use log::{LogPage, LogRange, LoggedEpoch};
 pub use words::{age, in_words, plain};
 
-use maypole_core::ids::{FreezeReason, RoomId};
+use maypole_core::ids::{FreezeReason, GroupId, RoomId};
+use tokio::sync::mpsc;
 
 /// Whoever does what the operator asks of the running service. Nothing, where there is no group of that room; an error is a
 /// sentence for the operator.
@@ -55,4 +59,10 @@ pub trait Operate: Clone + Send + Sync + 'static {
 
     /// The groups that are frozen.
     fn frozen(&self) -> impl Future<Output = Result<FrozenRooms, String>> + Send;
+
+    /// Looks through the store, from behind a group on.
+    fn check(&self, after: Option<GroupId>) -> impl Future<Output = Result<Inspection, String>> + Send;
+
+    /// Makes a copy of the whole store, for whoever takes the pieces.
+    fn copy(&self, pieces: mpsc::Sender<Vec<u8>>) -> impl Future<Output = Result<(), String>> + Send;
 }

@@ -1,13 +1,14 @@
 //! What may be asked: a line of JSON in, a command out.
 
-use maypole_core::ids::{Epoch, FreezeReason, RoomId};
+use maypole_core::ids::{Epoch, FreezeReason, GroupId, RoomId};
 use maypole_core::limits;
 use serde_json::{Map, Value, json};
 
 use super::LogRange;
+use super::inspection::{group_as_text, group_of_text};
 
 /// The commands that there are.
-const COMMANDS: &str = "`explain`, `freeze`, `unfreeze`, `frozen`, `log`";
+const COMMANDS: &str = "`explain`, `freeze`, `unfreeze`, `frozen`, `log`, `check`, `copy`";
 
 /// What the operator asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub(super) enum Command {
     Frozen,
     /// What the log of a room's group has of these epochs.
     Log(RoomId, LogRange),
+    /// Whether what is stored fits together, from behind this group on.
+    Check(Option<GroupId>),
+    /// A copy of the whole store.
+    Copy,
 }
 
 impl Command {
@@ -43,6 +48,8 @@ impl Command {
                 let asked = Asked::of("log", &request, &["room", "from", "to"])?;
                 Ok(Self::Log(asked.room()?, asked.range()?))
             }
+            Some("check") => Asked::of("check", &request, &["after"])?.after().map(Self::Check),
+            Some("copy") => Asked::of("copy", &request, &[]).map(|_| Self::Copy),
             Some(_) => Err(format!("there is no such command; there are: {COMMANDS}")),
             None => Err(format!("the request has no `command`; there are: {COMMANDS}")),
         }
@@ -55,6 +62,9 @@ impl Command {
             Self::Freeze(room, reason) => json!({"command": "freeze", "room": room, "reason": reason}),
             Self::Unfreeze(room) => json!({"command": "unfreeze", "room": room}),
             Self::Frozen => json!({"command": "frozen"}),
+            Self::Check(None) => json!({"command": "check"}),
+            Self::Check(Some(after)) => json!({"command": "check", "after": group_as_text(after)}),
+            Self::Copy => json!({"command": "copy"}),
             Self::Log(room, LogRange { from, to: None }) => {
                 json!({"command": "log", "room": room, "from": from})
             }
@@ -71,7 +81,7 @@ impl Command {
             Self::Explain(room) | Self::Freeze(room, _) | Self::Unfreeze(room) | Self::Log(room, _) => {
                 Some(room)
             }
-            Self::Frozen => None,
+            Self::Frozen | Self::Check(_) | Self::Copy => None,
         }
     }
 }
@@ -116,6 +126,15 @@ impl<'a> Asked<'a> {
             Some(value) => value.as_u64().and_then(Epoch::new).map(Some).ok_or_else(|| wrong(field)),
         };
         Ok(LogRange { from: epoch("from")?.unwrap_or(Epoch::ZERO), to: epoch("to")? })
+    }
+
+    /// Behind which group, if the question is not of the first.
+    fn after(&self) -> Result<Option<GroupId>, String> {
+        let wrong = || format!("`{}` takes `after`: what the answer before said as `next`", self.command);
+        match self.request.get("after") {
+            None => Ok(None),
+            Some(_) => self.text("after").and_then(group_of_text).map(Some).ok_or_else(wrong),
+        }
     }
 
     fn reason(&self) -> Result<FreezeReason, String> {

@@ -1,6 +1,6 @@
 //! What the commands share that ask the running service.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use maypole_core::ids::RoomId;
 
@@ -16,7 +16,7 @@ pub(super) fn room(text: &str) -> Result<RoomId, &'static str> {
 
 /// Where the running service is asked, and a runtime to ask in.
 pub(super) struct Asking {
-    socket: PathBuf,
+    settings: Settings,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -25,17 +25,27 @@ impl Asking {
     pub(super) fn prepare(config: &ConfigFile, surroundings: &mut Surroundings<'_>) -> Result<Self, Failure> {
         let settings = Settings::load(config.path(), std::mem::take(&mut surroundings.env).into_iter())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { socket: settings.admin.socket, runtime })
+        Ok(Self { settings, runtime })
     }
 
     /// The socket.
     pub(super) fn socket(&self) -> &Path {
-        &self.socket
+        &self.settings.admin.socket
+    }
+
+    /// What the service is configured with.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Waits for something.
+    pub(super) fn wait<T>(&self, for_it: impl Future<Output = T>) -> T {
+        self.runtime.block_on(for_it)
     }
 
     /// Waits for an answer.
     pub(super) fn ask<T>(&self, asked: impl Future<Output = Result<T, AskError>>) -> Result<T, Failure> {
-        Ok(self.runtime.block_on(asked)?)
+        Ok(self.wait(asked)?)
     }
 }
 

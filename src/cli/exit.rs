@@ -63,9 +63,11 @@ impl Exit {
             Self::Configuration => "the configuration or the registration is wrong",
             Self::Homeserver => "the homeserver does not accept the service",
             Self::Store => {
-                "the store cannot be used: in use by another process, damaged, or of a newer version"
+                "the store, or a copy of it, cannot be used: in use, not there, damaged, or of a newer version"
             }
-            Self::Keys => "the keys are missing, damaged or refused, or so is their backup",
+            Self::Keys => {
+                "the keys are missing, damaged, refused, or not those of the store; or so is their backup"
+            }
             Self::Broken => "the receipts of a log are not one whole chain",
             Self::Forked => "two receipts of one epoch differ: the service told two stories",
         }

@@ -57,6 +57,8 @@ impl From<ServiceError> for Failure {
             ServiceError::Open(_)
             | ServiceError::Folder { .. }
             | ServiceError::Ledger(_)
+            | ServiceError::HalfImported
+            | ServiceError::WentBack
             | ServiceError::OtherOwner { .. } => Exit::Store,
             ServiceError::Keys(_) | ServiceError::OtherKeys { .. } => Exit::Keys,
             ServiceError::Metrics(_)

@@ -10,6 +10,7 @@ use super::asking::{Asking, room};
 use super::{ConfigFile, Exit, Failure, Surroundings};
 use crate::admin::{self, AdminLimits, FrozenRoom, age, plain};
 use crate::clock;
+use crate::service::IN_DOUBT;
 
 /// Arguments of `maypole freeze`.
 #[derive(Debug, Args)]
@@ -31,8 +32,12 @@ pub(super) struct Freeze {
 #[derive(Debug, Args)]
 pub(super) struct Unfreeze {
     /// The room's ID
-    #[arg(value_name = "ROOM", value_parser = room)]
-    room: RoomId,
+    #[arg(value_name = "ROOM", value_parser = room, required_unless_present = "after_restore")]
+    room: Option<RoomId>,
+    /// All rooms instead that were frozen because the store was restored from a backup: only if nothing was decided since that
+    /// was made, or else members and service go on from two different states
+    #[arg(long, conflicts_with = "room")]
+    after_restore: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -73,9 +78,29 @@ fn list(asking: &Asking, surroundings: &mut Surroundings<'_>) -> Result<Exit, Fa
 impl Unfreeze {
     pub(super) fn run(self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
         let asking = Asking::prepare(&self.config, surroundings)?;
-        let lifted = asking.ask(admin::unfreeze(asking.socket(), &self.room, AdminLimits::default()))?;
-        let words = if lifted.was_frozen { "unfrozen" } else { "was not frozen" };
-        writeln!(surroundings.out, "{}: {words}", plain(lifted.room.as_str()))?;
+        let Some(room) = &self.room else { return lift_doubts(&asking, surroundings) };
+        lift(&asking, room, surroundings)?;
         Ok(Exit::Ok)
+    }
+}
+
+fn lift(asking: &Asking, room: &RoomId, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
+    let lifted = asking.ask(admin::unfreeze(asking.socket(), room, AdminLimits::default()))?;
+    let words = if lifted.was_frozen { "unfrozen" } else { "was not frozen" };
+    writeln!(surroundings.out, "{}: {words}", plain(lifted.room.as_str()))?;
+    Ok(())
+}
+
+/// Unfreezes whatever was frozen because the store had gone back, as often as the list is full of it.
+fn lift_doubts(asking: &Asking, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
+    loop {
+        let frozen = asking.ask(admin::frozen(asking.socket(), AdminLimits::default()))?;
+        let in_doubt: Vec<_> = frozen.rooms.iter().filter(|room| room.freeze.reason == IN_DOUBT).collect();
+        for room in &in_doubt {
+            lift(asking, &room.room, surroundings)?;
+        }
+        if in_doubt.is_empty() || !frozen.more {
+            return Ok(Exit::Ok);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod asking;
 mod config;
+mod db;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
@@ -54,6 +55,8 @@ enum Command {
     Unfreeze(freeze::Unfreeze),
     /// Show the log of a room's group, or check the receipts of one
     Log(log::Log),
+    /// Check the store, copy it, or fill an empty one from a copy
+    Db(db::Db),
     /// Print the version
     Version,
 }
@@ -135,6 +138,7 @@ fn dispatch(command: Command, surroundings: &mut Surroundings<'_>) -> Result<Exi
         Command::Freeze(freeze) => freeze.run(surroundings),
         Command::Unfreeze(unfreeze) => unfreeze.run(surroundings),
         Command::Log(log) => log.run(surroundings),
+        Command::Db(db) => db.run(surroundings),
         Command::Version => version::run(surroundings),
     }
 }

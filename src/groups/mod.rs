@@ -5,6 +5,7 @@
 //! the room is done in `outside.rs`.
 
 mod explain;
+mod inspecting;
 mod lanes;
 mod live;
 mod logs;
@@ -15,6 +16,7 @@ mod road;
 mod tests;
 mod worker;
 
+pub use inspecting::{Inspected, inspect};
 pub use lanes::Lanes;
 pub use live::LiveGroups;
 pub use operator::Operator;

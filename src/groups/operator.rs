@@ -7,12 +7,18 @@ use maypole_core::group::Frozen;
 use maypole_core::ids::{FreezeReason, GroupId, RoomId};
 use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
+use maypole_room::description::ServiceKeys;
+use tokio::sync::mpsc;
 
+use super::inspecting::{Inspected, inspect};
 use super::lanes::Lanes;
 use super::road::Road;
-use crate::admin::{Explanation, Freeze, FrozenRoom, FrozenRooms, Lifted, LogPage, LogRange, Operate};
+use crate::admin::{
+    Explanation, Freeze, FrozenRoom, FrozenRooms, Inspection, Lifted, LogPage, LogRange, Operate,
+};
 use crate::clock;
 use crate::dialects::matrix::commands::room_of;
+use crate::storage::copy::{Copied, pour};
 
 /// Does what the operator asks.
 pub struct Operator<B: Backend> {
@@ -65,7 +71,7 @@ impl<B: Backend> Operator<B> {
     }
 }
 
-impl<B: Backend> Operate for Operator<B> {
+impl<B: Inspected + Copied> Operate for Operator<B> {
     async fn explain(&self, room: &RoomId) -> Result<Option<Explanation>, String> {
         self.look(room).await.map_err(|error| error.to_string())
     }
@@ -84,5 +90,14 @@ impl<B: Backend> Operate for Operator<B> {
 
     async fn frozen(&self) -> Result<FrozenRooms, String> {
         self.all_frozen().await.map_err(|error| error.to_string())
+    }
+
+    async fn check(&self, after: Option<GroupId>) -> Result<Inspection, String> {
+        let keys = ServiceKeys::parse(self.lanes.turn().service());
+        inspect(&self.ledger, keys.as_ref(), after).await.map_err(|error| error.to_string())
+    }
+
+    async fn copy(&self, pieces: mpsc::Sender<Vec<u8>>) -> Result<(), String> {
+        pour(self.ledger.backend(), pieces).await.map_err(|error| error.to_string())
     }
 }

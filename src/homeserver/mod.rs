@@ -8,6 +8,7 @@
 //!
 //! [`Authenticated`]: maypole_core::auth::Authenticated
 
+mod account_data;
 mod backoff;
 mod call;
 mod devices;

@@ -52,6 +52,17 @@ pub enum ServiceError {
     /// The system gives no randomness.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+    /// A copy was taken in, and not all of it.
+    #[error(
+        "the store has a part of a copy: an import broke off. Remove what it left (the folder, or the tables) and import \
+         the copy again"
+    )]
+    HalfImported,
+    /// The store was replaced while the service ran.
+    #[error(
+        "the store was replaced by an older copy of itself while the service ran: start the service again"
+    )]
+    WentBack,
     /// The keys are others than those of the store.
     #[error(
         "the keys in {} are others than those that the store's groups know: give this process the keys of the service \

@@ -6,10 +6,13 @@
 
 mod attach;
 mod error;
+mod mark;
 mod retention;
 mod rooms;
 
 pub use error::ServiceError;
+pub(crate) use mark::IN_DOUBT;
+pub(crate) use rooms::open_store;
 
 use maypole_core::auth::AuthToken;
 use maypole_core::limits;

@@ -16,10 +16,11 @@ use tokio_util::task::TaskTracker;
 
 use super::attach::attach;
 use super::error::ServiceError;
+use super::mark;
 use super::retention;
 use crate::admin::{self, AdminLimits};
 use crate::clock;
-use crate::config::{Config, EventPrefix};
+use crate::config::{self, Config, EventPrefix};
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
@@ -96,7 +97,7 @@ impl Rooms {
         let user = UserId::parse(matrix_user.as_str()).ok_or(LedgerError::Unavailable("no user".into()))?;
         let homeserver = Homeserver::new(settings(config)?, token)?;
         let homeserver_token = HomeserverToken::new(config.appservice.hs_token.expose())?;
-        let (store, ledger, keys) = open_store(config, &user).await?;
+        let (store, ledger, keys) = take_store(config, &user).await?;
         let admin = admin::Listener::open(&config.admin.socket).await?;
         let device = Arc::new(OnceLock::new());
         let prefix = prefix(config.protocol.event_prefix);
@@ -154,19 +155,22 @@ impl Rooms {
             None => None,
             Some(attached) => Some(attached?),
         };
-        if let Some(probe) = probe {
+        let checked = stop.run_until_cancelled(Box::pin(mark::check(&self.ledger, &self.homeserver))).await;
+        let mut worked = Ok(());
+        if let (Some(probe), Some(checked)) = (probe, checked) {
+            checked?;
             // It is set here alone, and once.
             let _ = self.device.set(probe.device.clone());
-            Box::pin(self.pass_on(probe.device, groups)).await;
+            worked = Box::pin(self.pass_on(probe.device, groups)).await;
         }
         beside.close();
         beside.wait().await;
         self.store.close().await;
-        Ok(())
+        worked
     }
 
     /// Takes in, answers and sends; each ends only after what feeds it has ended.
-    async fn pass_on(&self, device: ServiceDevice, groups: Groups) {
+    async fn pass_on(&self, device: ServiceDevice, groups: Groups) -> Result<(), ServiceError> {
         let (ledger, homeserver, wakes) = (&self.ledger, &self.homeserver, &self.wakes);
         let intake = SyncIntake::new(
             ledger.clone(),
@@ -183,9 +187,10 @@ impl Rooms {
         let worker =
             Worker::new(ledger.clone(), groups.matrix, invites, groups.lanes, hold.clone(), inbox, owed);
         let outbox = Outbox::new(ledger.clone(), homeserver.clone(), hold.clone(), wakes.outbox.clone());
-        let ended = CancellationToken::new();
+        let (ended, noted) = (CancellationToken::new(), CancellationToken::new());
         let stops = &self.stops;
-        tokio::join!(
+        let marks = mark::keep(ledger.clone(), homeserver.clone(), hold.clone(), ended.clone());
+        let (.., marked) = tokio::join!(
             async {
                 intake.run(hold.clone(), stops.intake.clone()).await;
                 stops.worker.cancel();
@@ -198,9 +203,17 @@ impl Rooms {
                 outbox.run(stops.outbox.clone()).await;
                 ended.cancel();
             },
-            hold.keep(ledger, || lanes.shares(), ended.clone()),
+            hold.keep(ledger, || lanes.shares(), noted.clone()),
+            async {
+                let marked = marks.await;
+                // If it ended by itself, nothing may be decided any more.
+                stops.intake.cancel();
+                noted.cancel();
+                marked
+            },
         );
         hold.retire(ledger).await;
+        marked
     }
 
     /// What orders commits.
@@ -236,21 +249,12 @@ impl Rooms {
 
 /// Opens the store, then the keys, then takes the store into possession. A store that has an owner has groups that rest
 /// on its keys: then none are made.
-async fn open_store(
+async fn take_store(
     config: &Config,
     user: &UserId,
 ) -> Result<(Store, Arc<Ledger<Store>>, Keys), ServiceError> {
     let keys_folder = config.keys.path.clone();
-    let store = match &config.store.postgres {
-        Some(address) => {
-            // The folder has the operator's socket all the same, and the keys if they are nowhere else.
-            let folder = config.store.path.clone();
-            let made = blocking(move || DirBuilder::new().recursive(true).mode(0o700).create(folder)).await?;
-            made.map_err(|source| ServiceError::Folder { folder: config.store.path.clone(), source })?;
-            Store::open_postgres(address.expose()).await?
-        }
-        None => Store::open_folder(config.store.path.join("sled")).await?,
-    };
+    let store = open_store(&config.store).await?;
     let ledger = Arc::new(Ledger::new(store.clone()));
     let owner = ledger.owner().await?;
     if let Some(owner) = owner.clone().filter(|owner| owner != user) {
@@ -266,6 +270,9 @@ async fn open_store(
         }
     }
     let keys = blocking(move || Keys::open_or_create(&keys_folder, is_owned)).await??;
+    if owner.is_none() && !is_owned && !ledger.is_untouched().await? {
+        return Err(ServiceError::HalfImported);
+    }
     ledger.bind(user).await?;
     // A group knows its service by these keys: with others none of the store's groups could go on.
     let ours = Sha256::of(MatrixTerms::new(user, &keys).identity().as_bytes());
@@ -273,6 +280,18 @@ async fn open_store(
         return Err(ServiceError::OtherKeys { folder: config.keys.path.clone() });
     }
     Ok((store, ledger, keys))
+}
+
+/// Opens the store that is configured, making it if it is not there.
+pub(crate) async fn open_store(config: &config::Store) -> Result<Store, ServiceError> {
+    let Some(address) = &config.postgres else {
+        return Ok(Store::open_folder(config.path.join("sled")).await?);
+    };
+    // The folder has the operator's socket all the same, and the keys if they are nowhere else.
+    let folder = config.path.clone();
+    let made = blocking(move || DirBuilder::new().recursive(true).mode(0o700).create(folder)).await?;
+    made.map_err(|source| ServiceError::Folder { folder: config.path.clone(), source })?;
+    Ok(Store::open_postgres(address.expose()).await?)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {

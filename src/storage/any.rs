@@ -8,7 +8,7 @@ use maypole_core::limits;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::copy::Copying;
+use super::copy::{Copied, Copying};
 use super::forward::forward_questions;
 use super::{Health, postgres, sled};
 
@@ -72,14 +72,6 @@ impl Store {
         }
     }
 
-    /// Begins a copy of the store as it is now.
-    pub async fn copy(&self) -> Result<Copying, BackendError> {
-        Ok(match self {
-            Self::Sled(store) => Copying::Sled(store.copy().await?),
-            Self::Postgres(store) => Copying::Postgres(store.copy().await?),
-        })
-    }
-
     /// How many damaged records were moved out of the way and are kept for the operator.
     pub async fn quarantined(&self) -> Result<u64, BackendError> {
         on!(self, store => store.quarantined().await)
@@ -97,4 +89,13 @@ impl Backend for Store {
     }
 
     forward_questions!(on);
+}
+
+impl Copied for Store {
+    async fn copy(&self) -> Result<Copying, BackendError> {
+        Ok(match self {
+            Self::Sled(store) => Copying::Sled(store.copy().await?),
+            Self::Postgres(store) => Copying::Postgres(store.copy().await?),
+        })
+    }
 }

@@ -398,6 +398,8 @@ pub const COPY_KEPT_BYTES: usize = 64 * 1024 * 1024;
 pub const COPY_IDLE: Duration = Duration::from_secs(60);
 /// Operations of a copy that are carried out in one write.
 pub const RESTORED_AT_ONCE: usize = 40;
+/// How often the progress of the store is noted with the homeserver, if there is any.
+pub const MARK_EVERY: Duration = Duration::from_secs(30);
 /// Numbers that are left out after a store was replaced by an older copy of itself: more than may have been given out between
 /// the last time that its progress was noted elsewhere and its end.
 pub const NUMBERS_SKIPPED: u64 = 1 << 32;
@@ -429,6 +431,10 @@ pub const FROZEN_LISTED: usize = 1_000;
 pub const ADMIN_LOG_EPOCHS: usize = 128;
 /// Bytes of a log in one answer to the operator; a single epoch may have more.
 pub const ADMIN_LOG_BYTES: usize = 2 * 1024 * 1024;
+/// How long groups are looked at for one answer to the operator; one of them may take longer.
+pub const INSPECTION: Duration = Duration::from_secs(2);
+/// Problems that are told to the operator in one answer.
+pub const PROBLEMS_TOLD: usize = 100;
 /// Devices that came, or went, with one epoch, that are listed to the operator.
 pub const LOGGED_CLIENTS: usize = 1_000;
 /// The longest line of a file with a log: a receipt, and the largest commit in base64.

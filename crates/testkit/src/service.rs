@@ -119,6 +119,11 @@ impl Service {
         Ok(twin)
     }
 
+    /// Has its store in this database, or with none in its folder, from the next configuration on.
+    pub fn use_database(&mut self, database: Option<&str>) {
+        self.database = database.map(str::to_owned);
+    }
+
     /// Where its keys lie.
     pub fn keys(&self) -> PathBuf {
         self.folder().join("data/keys")

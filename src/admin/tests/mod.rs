@@ -8,17 +8,20 @@ pub(crate) mod receipts;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use maypole_core::ids::{Epoch, FreezeReason, RoomId};
+use maypole_core::ids::{Epoch, FreezeReason, GroupId, RoomId};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdminLimits, Explanation, Freeze, FrozenRoom, FrozenRooms, LastCommit, Lifted, Listener, LogPage,
-    LogRange, LoggedEpoch, Member, Operate, Staged,
+    AdminLimits, Explanation, Freeze, FrozenRoom, FrozenRooms, Inspection, LastCommit, Lifted, Listener,
+    LogPage, LogRange, LoggedEpoch, Member, Operate, Problem, Staged, group_as_text,
 };
+
+use crate::storage::copy::Writer;
 
 /// What is known about the one group that there is.
 pub(crate) fn explanation() -> Explanation {
@@ -77,6 +80,32 @@ impl Operate for Fake {
         let known = self.explain(&explanation().room).await?;
         let frozen = known.and_then(|known| Some(FrozenRoom { room: known.room, freeze: known.frozen? }));
         Ok(FrozenRooms { rooms: frozen.into_iter().collect(), more: false })
+    }
+
+    /// Two parts, of which the second has a problem.
+    async fn check(&self, after: Option<GroupId>) -> Result<Inspection, String> {
+        self.explain(&explanation().room).await?;
+        let group = GroupId::parse(*b"!room:a.org").unwrap();
+        let part = Inspection { groups: 1, epochs: 4, groups_stored: 2, inbox: 5, ..Inspection::default() };
+        Ok(match after {
+            None => Inspection { next: Some(group_as_text(&group)), ..part },
+            Some(after) => {
+                assert_eq!(after, group);
+                let problem = Problem { group: "!other:a.org".to_owned(), what: "it has no log".to_owned() };
+                Inspection { problems: vec![problem], ..part }
+            }
+        })
+    }
+
+    async fn copy(&self, pieces: mpsc::Sender<Vec<u8>>) -> Result<(), String> {
+        self.explain(&explanation().room).await?;
+        let (writer, name) = Writer::begin();
+        for piece in [name, writer.end(0).unwrap()] {
+            if pieces.send(piece).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn log(&self, room: &RoomId, range: LogRange) -> Result<Option<LogPage>, String> {

@@ -42,7 +42,7 @@ pub(crate) fn adapter_with(url: &str, change: impl FnOnce(&mut Settings)) -> Hom
 }
 
 /// A homeserver that gives one answer to everything, and an adapter for it.
-async fn facing(reply: faulty::Reply) -> (Faulty, Homeserver) {
+pub(crate) async fn facing(reply: faulty::Reply) -> (Faulty, Homeserver) {
     let faulty = Faulty::serve(vec![reply]).await;
     let homeserver = adapter(&faulty.url());
     (faulty, homeserver)

@@ -130,6 +130,20 @@ impl Model {
             Op::Unstage(group) => drop(self.staged.remove(&group)),
             Op::Freeze(group, frozen) => drop(self.frozen.insert(group, frozen)),
             Op::Unfreeze(group) => drop(self.frozen.remove(&group)),
+            Op::Shelve(_) | Op::TakeOut(_) | Op::UseLastResort(_) | Op::KnowGone(..) | Op::Discard(_) => {
+                self.carry_to_shelf(op);
+            }
+            Op::SkipTo(progress) => {
+                let Progress { inbox, owed, issued } = self.progress().at_least(progress);
+                (self.next_inbox, self.next_owed, self.issued) = (inbox, owed, issued);
+            }
+        }
+        None
+    }
+
+    /// An operation on a KeyPackage.
+    fn carry_to_shelf(&mut self, op: Op) {
+        match op {
             Op::Shelve(key_package) => {
                 self.gone.remove(&key_package.reference);
                 self.key_packages.retain(|kept| kept.key_package.reference != key_package.reference);
@@ -154,16 +168,12 @@ impl Model {
                 self.key_packages.retain(|kept| kept.key_package.reference != reference);
                 self.gone.insert(reference, until);
             }
-            Op::SkipTo(progress) => {
-                let Progress { inbox, owed, issued } = self.progress().at_least(progress);
-                (self.next_inbox, self.next_owed, self.issued) = (inbox, owed, issued);
-            }
             Op::Discard(reference) => {
                 self.gone.remove(&reference);
                 self.key_packages.retain(|kept| kept.key_package.reference != reference);
             }
+            other => panic!("{other:?} is of something else"),
         }
-        None
     }
 
     pub(super) fn progress(&self) -> Progress {

@@ -138,7 +138,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// What comes next. After the end nothing does.
-    pub fn next(&mut self) -> Result<Told, CopyError> {
+    pub fn read(&mut self) -> Result<Told, CopyError> {
         let begin = self.place;
         let (length, crc) = (self.number()?, self.number()?);
         if length > limits::COPY_FRAME_BYTES {
@@ -177,7 +177,7 @@ impl<R: Read> Reader<R> {
     /// Reads to the end: how much there was, and how many records the store had that were damaged.
     pub fn verify(mut self) -> Result<(Tally, u64), CopyError> {
         loop {
-            if let Told::End { tally, damaged } = self.next()? {
+            if let Told::End { tally, damaged } = self.read()? {
                 return Ok((tally, damaged));
             }
         }

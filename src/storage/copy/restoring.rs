@@ -50,7 +50,7 @@ pub async fn restore<B: Backend>(
     }
     let (mut owner, mut progress) = (None, Progress::default());
     loop {
-        let records = match copy.next()? {
+        let records = match copy.read()? {
             Told::Records(records) => records,
             Told::End { tally, .. } => {
                 let owner = owner.ok_or(ImportError::Nobody)?;

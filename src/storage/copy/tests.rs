@@ -11,7 +11,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tempfile::TempDir;
 
-use super::{Copying, ImportError, Reader, Record, Writer, restore};
+use super::{Copied as _, Copying, ImportError, Reader, Record, Writer, restore};
 use crate::storage::conformance::random::{Step, carry_out, compare, step};
 use crate::storage::conformance::samples::{batch, head, message, owed, user};
 use crate::storage::conformance::{Model, Place};

@@ -79,12 +79,7 @@ impl Writing<'_> {
                 });
                 self.receive(items).await
             }
-            Op::Route(seq, to) => {
-                let route = sqlx::query("UPDATE inbox SET share = $2 WHERE seq = $1");
-                let route = route.bind(to_column(seq.get())).bind(i16::from(to.get()));
-                route.execute(&mut *self.connection).await?;
-                Ok(())
-            }
+            Op::Route(seq, to) => self.route(*seq, *to).await,
             Op::ReceiveAs(seq, item) => self.receive_as(*seq, item).await,
             Op::OweAs(id, owed) => self.owe_as(*id, owed).await,
             Op::SkipTo(progress) => self.skip_to(*progress).await,
@@ -134,6 +129,14 @@ impl Writing<'_> {
             Op::Freeze(group, frozen) => self.freeze(group, frozen).await,
             Op::Unfreeze(group) => self.remove_of("DELETE FROM frozen WHERE group_id = $1", group).await,
         }
+    }
+
+    /// A row of the inbox goes to whoever holds another share.
+    async fn route(&mut self, seq: InboxSeq, to: Share) -> Result<(), Failure> {
+        let route = sqlx::query("UPDATE inbox SET share = $2 WHERE seq = $1");
+        let route = route.bind(to_column(seq.get())).bind(i16::from(to.get()));
+        route.execute(&mut *self.connection).await?;
+        Ok(())
     }
 
     async fn set(&mut self, statement: &'static str, value: &str) -> Result<(), Failure> {

@@ -231,11 +231,8 @@ impl Engine {
                 self.depths.inbox = self.depths.inbox.saturating_add(1);
             }
             PackedOp::ReceiveAs(row, packed) => {
-                let key = keys::row(Kind::Inbox, row.get());
-                if !self.is_there(changes, &key)? {
-                    self.depths.inbox = self.depths.inbox.saturating_add(1);
-                }
-                put(changes, Kind::Inbox, key, &packed);
+                let is_new = self.put_row(changes, Kind::Inbox, row.get(), &packed)?;
+                self.depths.inbox = self.depths.inbox.saturating_add(u64::from(is_new));
                 self.skip_to(Progress { inbox: row.get().saturating_add(1), ..Progress::default() });
             }
             PackedOp::Nothing => {}
@@ -245,12 +242,7 @@ impl Engine {
                 }
             }
             PackedOp::Remember(key, expires_at, packed) => {
-                self.forget(changes, &key)?;
-                put(changes, Kind::Answer, keys::answer(&key), &packed);
-                if let Ok(empty) = Packed::of_parts(&[], Vec::new()) {
-                    put(changes, Kind::Expiry, keys::expiry(expires_at, &key), &empty);
-                }
-                self.depths.answers = self.depths.answers.saturating_add(1);
+                self.remember(changes, &key, expires_at, &packed)?;
             }
             PackedOp::Forget(key) => self.forget(changes, &key)?,
             PackedOp::Owe(packed) => {
@@ -260,11 +252,8 @@ impl Engine {
                 owed.push(OwedId::new(number));
             }
             PackedOp::OweAs(id, packed) => {
-                let key = keys::row(Kind::Owed, id.get());
-                if !self.is_there(changes, &key)? {
-                    self.depths.owed = self.depths.owed.saturating_add(1);
-                }
-                put(changes, Kind::Owed, key, &packed);
+                let is_new = self.put_row(changes, Kind::Owed, id.get(), &packed)?;
+                self.depths.owed = self.depths.owed.saturating_add(u64::from(is_new));
                 self.skip_to(Progress { owed: id.get().saturating_add(1), ..Progress::default() });
             }
             PackedOp::Settle(row) => {
@@ -293,19 +282,55 @@ impl Engine {
                 self.remove(changes, keys::of_group(Kind::Frozen, &group))?;
             }
             PackedOp::Shelve(arrival, packed) => self.shelve(changes, *arrival, &packed)?,
-            PackedOp::TakeOut(reference) => {
-                take_number(&mut self.issued.0);
-                self.take_out(changes, &reference)?;
-            }
-            PackedOp::UseLastResort(reference) => {
-                take_number(&mut self.issued.0);
-                self.use_last_resort(changes, &reference)?;
-            }
+            PackedOp::TakeOut(reference) => self.issue(changes, &reference, Self::take_out)?,
+            PackedOp::UseLastResort(reference) => self.issue(changes, &reference, Self::use_last_resort)?,
             PackedOp::Discard(reference) => self.discard(changes, &reference)?,
             PackedOp::KnowGone(reference, until) => self.know_gone(changes, reference, until)?,
             PackedOp::SkipTo(progress) => self.skip_to(progress),
         }
         Ok(())
+    }
+
+    /// An answer, in the place of the one that was remembered under its key.
+    fn remember(
+        &mut self,
+        changes: &mut Changes,
+        key: &AnswerKey,
+        expires_at: Timestamp,
+        packed: &Packed,
+    ) -> Result<(), Failure> {
+        self.forget(changes, key)?;
+        put(changes, Kind::Answer, keys::answer(key), packed);
+        if let Ok(empty) = Packed::of_parts(&[], Vec::new()) {
+            put(changes, Kind::Expiry, keys::expiry(expires_at, key), &empty);
+        }
+        self.depths.answers = self.depths.answers.saturating_add(1);
+        Ok(())
+    }
+
+    /// A row under a number of its own; says whether there was none.
+    fn put_row(
+        &self,
+        changes: &mut Changes,
+        kind: Kind,
+        number: u64,
+        packed: &Packed,
+    ) -> Result<bool, Failure> {
+        let key = keys::row(kind, number);
+        let is_new = !self.is_there(changes, &key)?;
+        put(changes, kind, key, packed);
+        Ok(is_new)
+    }
+
+    /// A KeyPackage is given out, in one way or the other.
+    fn issue(
+        &mut self,
+        changes: &mut Changes,
+        reference: &KeyPackageRef,
+        way: impl FnOnce(&Self, &mut Changes, &KeyPackageRef) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        take_number(&mut self.issued.0);
+        way(self, changes, reference)
     }
 
     /// How far the store has come.

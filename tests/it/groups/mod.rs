@@ -15,6 +15,7 @@ mod outlaw;
 mod power;
 mod registrations;
 mod requests;
+mod restored;
 mod scene;
 mod told;
 mod twins;

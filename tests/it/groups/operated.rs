@@ -21,7 +21,7 @@ use crate::proxy::sends_a_member_event;
 
 impl Hall {
     /// Runs a command with the service's configuration; an error is what it said.
-    fn run(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<String, String> {
         let config = self.house.service.config();
         let arguments = [arguments, &["--config", config.to_str().unwrap()]].concat();
         self.house.service.run(&arguments).map_err(|error| error.to_string())
@@ -41,7 +41,7 @@ impl Hall {
     }
 
     /// alice renews her keys, and is accepted.
-    async fn alice_updates(&mut self) -> Value {
+    pub(super) async fn alice_updates(&mut self) -> Value {
         let commit = self.alice.member.update().unwrap();
         let answer = self.alice.commit(&commit).await;
         assert_eq!(answer["type"], "m.mls.commit", "{answer}");

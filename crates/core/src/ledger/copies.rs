@@ -45,11 +45,12 @@ impl<B: Backend> Ledger<B> {
     /// Brings a store that was replaced by an older copy of itself into a state from which the service can go on without telling
     /// two stories: what was decided since the copy was made is not known any more.
     ///
-    /// Every group is frozen, since it may have gone on. No KeyPackage of the stock is handed out any more. What waited in the
+    /// `found` is how far this copy has come, and `reached` how far the store had. Every group is frozen, since it may have gone on. No KeyPackage of the stock is handed out any more. What waited in the
     /// inbox, and what was staged, may have been answered in any way: it is set aside. Last the store skips beyond all
     /// numbers that were given out; until then whoever looks finds it behind, and this is done again.
     pub async fn recover(
         &self,
+        found: Progress,
         reached: Progress,
         frozen: &Frozen,
         now: Timestamp,
@@ -73,7 +74,7 @@ impl<B: Backend> Ledger<B> {
             }
             done.key_packages = done.key_packages.saturating_add(u64::try_from(page).unwrap_or(u64::MAX));
         }
-        done.set_aside = done.set_aside.saturating_add(self.set_inbox_aside(now).await?);
+        done.set_aside = done.set_aside.saturating_add(self.set_inbox_aside(found.inbox, now).await?);
         let beyond = Progress {
             inbox: reached.inbox.saturating_add(limits::NUMBERS_SKIPPED),
             owed: reached.owed.saturating_add(limits::NUMBERS_SKIPPED),
@@ -97,14 +98,16 @@ impl<B: Backend> Ledger<B> {
     }
 
     /// Sets aside the messages of the inbox. Invitations stay: they are looked at anew, and nobody is told two stories by that.
-    async fn set_inbox_aside(&self, now: Timestamp) -> Result<u64, LedgerError> {
+    /// What comes in later stays, too: somebody else may have done all this meanwhile, and the service go on.
+    async fn set_inbox_aside(&self, below: u64, now: Timestamp) -> Result<u64, LedgerError> {
         let (mut count, mut last) = (0_u64, None);
         loop {
             let page = self.backend.inbox(last, limits::ANSWERS_FORGOTTEN_AT_ONCE).await?;
             let Some(end) = page.last() else { return Ok(count) };
             last = Some(end.seq);
             let mut ops = Vec::new();
-            for row in page.into_iter().filter(|row| matches!(row.item.message, Incoming::ToDevice { .. })) {
+            let waited = page.into_iter().filter(|row| row.seq.get() < below);
+            for row in waited.filter(|row| matches!(row.item.message, Incoming::ToDevice { .. })) {
                 let reason = "the store was replaced by an older copy of itself".to_owned();
                 ops.push(Op::Leave(row.seq));
                 ops.push(Op::SetAside(SetAside { at: now, reason, what: SetAsideKind::Inbox(row.item) }));

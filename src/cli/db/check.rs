@@ -1,0 +1,119 @@
+//! `maypole db check`: does everything in the store fit together?
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use maypole_core::ids::GroupId;
+use maypole_core::ledger::Ledger;
+use maypole_room::bytes::decode;
+
+use super::Source;
+use super::copies::in_words;
+use crate::admin::{self, AdminLimits, Inspection, plain};
+use crate::cli::asking::Asking;
+use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
+use crate::groups::inspect;
+use crate::storage::copy::Reader;
+
+/// Arguments of `maypole db check`.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// A file that `maypole db export` or `backup` wrote: it is checked instead of the store
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Check {
+    pub(super) fn run(self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
+        match &self.file {
+            Some(file) => check_file(file, surroundings),
+            None => self.check_store(surroundings),
+        }
+    }
+
+    fn check_store(&self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
+        let asking = Asking::prepare(&self.config, surroundings)?;
+        let ask = |after| asking.wait(admin::check(asking.socket(), after, AdminLimits::default()));
+        let (source, first) = Source::find(asking.settings(), &asking, ask(None))?;
+        let ledger = match source {
+            Source::Service => None,
+            Source::Store(store) => Some(Ledger::new(store)),
+        };
+        // Where no service runs, nobody says with which keys receipts must be signed.
+        let next = |after: Option<GroupId>| match &ledger {
+            None => Ok::<_, Failure>(ask(after)?),
+            Some(ledger) => {
+                let inspected = asking.wait(inspect(ledger, None, after));
+                inspected.map_err(|error| Failure::new(Exit::Store, error))
+            }
+        };
+        let mut all = match first {
+            Some(first) => first,
+            None => next(None)?,
+        };
+        while let Some(after) = all.next.take() {
+            let unknown = || Failure::new(Exit::Failed, "the service names a group that cannot be one");
+            let after = decode(&after).and_then(GroupId::parse).ok_or_else(unknown)?;
+            join(&mut all, next(Some(after))?);
+        }
+        let exit = report(&all, &mut surroundings.out)?;
+        if let Some(ledger) = ledger {
+            asking.wait(ledger.backend().close());
+        }
+        Ok(exit)
+    }
+}
+
+/// What was found so far, and what came last.
+fn join(all: &mut Inspection, last: Inspection) {
+    all.problems.extend(last.problems);
+    let (groups, epochs) = (all.groups.saturating_add(last.groups), all.epochs.saturating_add(last.epochs));
+    let problems = std::mem::take(&mut all.problems);
+    *all = Inspection { groups, epochs, problems, ..last };
+}
+
+fn report(found: &Inspection, out: &mut dyn Write) -> Result<Exit, Failure> {
+    for problem in &found.problems {
+        writeln!(out, "{}: {}", plain(&problem.group), plain(&problem.what))?;
+    }
+    let illegible = found.groups_stored.saturating_sub(found.groups);
+    if illegible > 0 {
+        writeln!(
+            out,
+            "{illegible} groups cannot even be named, since what says where they stand is damaged"
+        )?;
+    }
+    if found.quarantined > 0 {
+        writeln!(
+            out,
+            "{} damaged records were moved out of the way; the service works without them",
+            found.quarantined
+        )?;
+    }
+    let troubled = u64::try_from(found.problems.len()).unwrap_or(u64::MAX).saturating_add(illegible);
+    writeln!(
+        out,
+        "{} groups with {} epochs looked at, {troubled} of them damaged; {} messages wait, {} deliveries are owed, {} were set \
+         aside",
+        found.groups, found.epochs, found.inbox, found.owed, found.set_aside
+    )?;
+    Ok(if troubled == 0 && found.quarantined == 0 { Exit::Ok } else { Exit::Store })
+}
+
+fn check_file(path: &Path, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
+    let failed =
+        |why: &dyn std::fmt::Display| Failure::new(Exit::Store, format_args!("{}: {why}", path.display()));
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    let verified = Reader::open(BufReader::new(file)).and_then(Reader::verify);
+    let (tally, damaged) = verified.map_err(|error| failed(&error))?;
+    writeln!(surroundings.out, "{}: a whole copy: {}", path.display(), in_words(&tally))?;
+    if damaged > 0 {
+        writeln!(surroundings.out, "  {damaged} records of the store were damaged and are not in it")?;
+        return Ok(Exit::Store);
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,203 @@
+//! The store of no running service, and a service that is played.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use maypole_core::batch::{Backend as _, Op};
+use tempfile::TempDir;
+
+use crate::admin::tests::{Fake, explanation};
+use crate::admin::{AdminLimits, Listener};
+use crate::cli::Exit;
+use crate::cli::tests::{Ran, maypole, text};
+use crate::storage::conformance::samples::{batch, head, message, user};
+use crate::storage::sled::Store;
+
+/// A folder with a configuration.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("c.yaml"), crate::config::example()).unwrap();
+        fs::create_dir(folder.path().join("data")).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn db(&self, arguments: &[&str]) -> Ran {
+        let config = self.path("c.yaml");
+        maypole(&[&["db"], arguments, &["--config", text(&config)]].concat())
+    }
+
+    /// A store with messages, and with a group of which nothing but the head is there, if that is wanted.
+    fn fill(&self, with_group: bool) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = Store::open(&self.path("data/sled")).unwrap();
+            let mut ops =
+                vec![Op::Bind(user("_mls_ds")), Op::Receive(message(1, 9)), Op::Receive(message(2, 9_000))];
+            ops.extend(with_group.then(|| Op::SetHead(head(1, 3, 9))));
+            store.apply(batch(Vec::new(), ops)).await.unwrap();
+            store.close().await;
+        });
+    }
+}
+
+fn unfinished(folder: &Path) -> usize {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().contains("unfinished")).count()
+}
+
+#[test]
+fn where_there_is_no_store_nothing_is_made() {
+    let place = Place::new();
+    let file = place.path("copy");
+    for arguments in [&["check"][..], &["export", text(&file)], &["backup", text(place.0.path())]] {
+        let ran = place.db(arguments);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Store, ""));
+        assert!(ran.err.contains("there is no store in"), "{}", ran.err);
+    }
+    assert!(!place.path("data/sled").exists() && !file.exists() && unfinished(place.0.path()) == 0);
+}
+
+#[test]
+fn a_store_is_checked_copied_and_put_elsewhere() {
+    let (place, other) = (Place::new(), Place::new());
+    place.fill(false);
+    let checked = place.db(&["check"]);
+    assert_eq!((checked.exit, checked.err.as_str()), (Exit::Ok, ""));
+    assert!(
+        checked.out.contains("0 groups with 0 epochs looked at, 0 of them damaged; 2 messages wait"),
+        "{}",
+        checked.out
+    );
+
+    let file = place.path("copy");
+    let exported = place.db(&["export", text(&file)]);
+    assert_eq!((exported.exit, exported.err.as_str()), (Exit::Ok, ""));
+    assert!(exported.out.contains("2 messages that wait"), "{}", exported.out);
+    let again = place.db(&["export", text(&file)]);
+    assert!(again.exit == Exit::Failed && again.err.contains("already"), "{}", again.err);
+    let whole = place.db(&["check", "--file", text(&file)]);
+    assert!(whole.exit == Exit::Ok && whole.out.contains(": a whole copy: 0 groups"), "{}", whole.out);
+
+    let imported = other.db(&["import", text(&file)]);
+    assert_eq!((imported.exit, imported.err.as_str()), (Exit::Ok, ""));
+    assert!(
+        imported.out.contains(" of @_mls_ds:a.org: 0 groups") && imported.out.contains("keys restore"),
+        "{}",
+        imported.out
+    );
+    assert_eq!(other.db(&["check"]).out, checked.out);
+    let twice = other.db(&["import", text(&file)]);
+    assert!(twice.exit == Exit::Store && twice.err.contains("the store is not empty"), "{}", twice.err);
+}
+
+#[test]
+fn what_is_no_whole_copy_is_not_taken_in_and_nothing_is_made_of_it() {
+    let (place, other) = (Place::new(), Place::new());
+    place.fill(false);
+    let file = place.path("copy");
+    assert_eq!(place.db(&["export", text(&file)]).exit, Exit::Ok);
+    let whole = fs::read(&file).unwrap();
+    for (bytes, why) in [
+        (&b"something else entirely"[..], "it is not a copy that"),
+        (&b"maypole copy 2\n"[..], "a newer version"),
+        (&whole[..whole.len() - 9], "cut short"),
+        (&[&whole[..], b"x"].concat(), "something was added"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        for ran in [other.db(&["import", text(&file)]), other.db(&["check", "--file", text(&file)])] {
+            assert!(ran.exit == Exit::Store && ran.err.contains(why), "{}", ran.err);
+        }
+        assert!(!other.path("data/sled").exists());
+    }
+    let nowhere = other.db(&["import", text(&other.path("nowhere"))]);
+    assert!(nowhere.exit == Exit::Store && nowhere.err.contains("cannot be read"), "{}", nowhere.err);
+}
+
+#[test]
+fn damage_is_named_and_ends_with_its_own_code() {
+    let place = Place::new();
+    place.fill(true);
+    let ran = place.db(&["check"]);
+    assert_eq!(ran.exit, Exit::Store);
+    assert!(ran.out.contains("it has no snapshot") && ran.out.contains("1 of them damaged"), "{}", ran.out);
+    // A bulk file that is not what it was: the message is not in the copy, and that is said.
+    let mut folders = vec![place.path("data/sled/bulk")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { fs::write(path, "something else").unwrap() }
+        }
+    }
+    let ran = place.db(&["export", text(&place.path("copy"))]);
+    assert_eq!(ran.exit, Exit::Store);
+    assert!(ran.out.contains("1 records of the store are damaged and are not in it"), "{}", ran.out);
+    let ran = place.db(&["check", "--file", text(&place.path("copy"))]);
+    assert!(
+        ran.exit == Exit::Store && ran.out.contains("1 records of the store were damaged"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn backups_have_the_name_of_their_time_and_old_ones_go() {
+    let place = Place::new();
+    place.fill(false);
+    let folder = place.path("backups");
+    fs::create_dir(&folder).unwrap();
+    for day in [1, 2, 3] {
+        fs::write(folder.join(format!("maypole-200011{day:02}T093000Z.copy")), "").unwrap();
+    }
+    let ran = place.db(&["backup", text(&folder), "--keep", "2"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Ok, ""));
+    assert_eq!(ran.out.matches(": removed").count(), 2, "{}", ran.out);
+    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    assert_eq!(names.len(), 2);
+    assert!(names[0].ends_with("maypole-20001103T093000Z.copy"));
+    assert_eq!(place.db(&["check", "--file", text(&names[1])]).exit, Exit::Ok);
+    for wrong in ["0", "x", "-1"] {
+        assert_eq!(place.db(&["backup", text(&folder), "--keep", wrong]).exit, Exit::Usage);
+    }
+}
+
+#[test]
+fn a_running_service_is_asked_part_by_part() {
+    let place = Place::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let serve = |fake| {
+        let listener = runtime.block_on(Listener::open(&place.path("data/admin.sock"))).unwrap();
+        let stop = tokio_util::sync::CancellationToken::new();
+        (runtime.spawn(listener.serve(fake, AdminLimits::default(), stop.clone())), stop)
+    };
+    let (serving, stop) = serve(Fake::Knows(Box::new(explanation())));
+    let ran = place.db(&["check"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Store, ""));
+    assert!(
+        ran.out.starts_with("!other:a.org: it has no log\n2 groups with 8 epochs looked at, 1 of"),
+        "{}",
+        ran.out
+    );
+    let file = place.path("copy");
+    let ran = place.db(&["export", text(&file)]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Ok, ""));
+    stop.cancel();
+    runtime.block_on(serving).unwrap();
+
+    let (serving, stop) = serve(Fake::Fails("the store is unavailable"));
+    let file = place.path("another");
+    for arguments in [&["check"][..], &["export", text(&file)]] {
+        let ran = place.db(arguments);
+        assert!(ran.exit == Exit::Failed && ran.err.contains("the store is unavailable"), "{}", ran.err);
+    }
+    assert!(!file.exists() && unfinished(place.0.path()) == 0);
+    stop.cancel();
+    runtime.block_on(serving).unwrap();
+}

@@ -256,7 +256,11 @@ async fn take_store(
     let keys_folder = config.keys.path.clone();
     let store = open_store(&config.store).await?;
     let ledger = Arc::new(Ledger::new(store.clone()));
-    let owner = ledger.owner().await?;
+    let mut owner = ledger.owner().await?;
+    if owner.is_none() && !ledger.is_untouched().await? {
+        // Unless another process has just begun with it.
+        owner = Some(ledger.owner().await?.ok_or(ServiceError::HalfImported)?);
+    }
     if let Some(owner) = owner.clone().filter(|owner| owner != user) {
         return Err(ServiceError::OtherOwner { owner, user: user.clone() });
     }
@@ -270,9 +274,6 @@ async fn take_store(
         }
     }
     let keys = blocking(move || Keys::open_or_create(&keys_folder, is_owned)).await??;
-    if owner.is_none() && !is_owned && !ledger.is_untouched().await? {
-        return Err(ServiceError::HalfImported);
-    }
     ledger.bind(user).await?;
     // A group knows its service by these keys: with others none of the store's groups could go on.
     let ours = Sha256::of(MatrixTerms::new(user, &keys).identity().as_bytes());

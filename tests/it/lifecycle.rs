@@ -4,6 +4,10 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
+use maypole::storage::sled::Store;
+use maypole_core::batch::Op;
+use maypole_core::ids::SyncToken;
+use maypole_core::ledger::Ledger;
 use maypole_testkit::service::{House, Service};
 use maypole_testkit::wait::eventually;
 use serde_json::json;
@@ -157,4 +161,21 @@ async fn keys_of_another_service_are_refused_and_the_own_ones_taken_again() {
     house.service.start().unwrap();
     house.service.ready().await.unwrap();
     house.stop().await.unwrap();
+}
+
+/// A part of a copy is never taken for a store.
+#[tokio::test]
+async fn what_a_broken_import_left_is_refused() {
+    let mut house = House::start(binary()).await.unwrap();
+    house.service.stop().await.unwrap();
+    let data = house.service.folder().join("data/sled");
+    std::fs::remove_dir_all(&data).unwrap();
+    let ledger = Ledger::new(Store::open(&data).unwrap());
+    ledger.take_over(vec![Op::MoveCursor(SyncToken::parse("s1").unwrap())]).await.unwrap();
+    ledger.into_backend().close().await;
+    house.service.start().unwrap();
+    let ended = house.service.wait().await.unwrap();
+    assert_eq!(ended.code(), Some(5), "{}", house.service.log());
+    assert!(house.service.log().contains("an import broke off"), "{}", house.service.log());
+    house.synapse.stop().await.unwrap();
 }

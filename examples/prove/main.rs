@@ -32,6 +32,7 @@ use maypole_testkit::postgres::Postgres;
 
 use crate::kills::{Kills, Victim};
 use crate::race::Race;
+use crate::score::Score;
 use crate::writing::Work;
 
 /// Proves, on real stores, that of many who commit for one epoch one wins, and that whatever was said to be durable outlives
@@ -82,6 +83,7 @@ async fn main() -> ExitCode {
     // The one that is killed is this program as well.
     let done = match arguments.next().as_deref() {
         Some("writer") => write(arguments).await,
+        Some("tape") => make_tape(arguments),
         _ => prove_all(&Arguments::parse()).await,
     };
     done.unwrap_or_else(|error| {
@@ -92,6 +94,13 @@ async fn main() -> ExitCode {
 
 async fn write(arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
     writing::run(&Work::from_arguments(arguments)?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Commits for who writes elsewhere.
+fn make_tape(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let file = arguments.next().context("usage: prove tape FILE")?;
+    Score::new(1)?.tape()?.write(file.as_ref())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -29,8 +29,8 @@ pub(crate) struct Found {
 /// Reads everything from a message on, and each group's log from where it was followed to.
 pub(crate) async fn read(store: &Store, from: u64, chains: &mut BTreeMap<GroupId, Chain>) -> Result<Found> {
     let ledger = Ledger::new(store.clone());
-    let mut found = Found::default();
-    found.end = ledger.cursor().await?.map_or(Ok(0), |cursor| cursor.as_str().parse())?;
+    let end = ledger.cursor().await?.map_or(Ok(0), |cursor| cursor.as_str().parse())?;
+    let mut found = Found { end, ..Found::default() };
     inbox(&ledger, &mut found).await?;
     answers(&ledger, from, &mut found).await?;
     owed(&ledger, &mut found).await?;

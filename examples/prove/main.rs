@@ -84,7 +84,7 @@ async fn main() -> ExitCode {
     let done = match arguments.next().as_deref() {
         Some("writer") => write(arguments).await,
         Some("tape") => make_tape(arguments),
-        _ => prove_all(&Arguments::parse()).await,
+        _ => Box::pin(prove_all(&Arguments::parse())).await,
     };
     done.unwrap_or_else(|error| {
         eprintln!("Error: {error:#}");
@@ -118,7 +118,7 @@ async fn prove_all(arguments: &Arguments) -> Result<ExitCode> {
                 (What::Kills, Kind::Postgres) => kills_on_postgres(arguments, seed).await,
             };
             if let Err(error) = done {
-                println!("{kind:?}, {what:?}: VIOLATED, with --seed {seed}: {error:#}");
+                println!("{kind:?}, {what:?}: FAILED, with --seed {seed}: {error:#}");
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -135,14 +135,14 @@ async fn races_on_sled(arguments: &Arguments, seed: u64) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let place = folder.path().join("store");
     let place = place.to_str().context("a folder")?.to_owned();
-    println!("sled: {}", race::run(race(arguments, seed), &[place]).await?);
+    println!("sled: {}", Box::pin(race::run(race(arguments, seed), &[place])).await?);
     Ok(())
 }
 
 async fn races_on_postgres(arguments: &Arguments, seed: u64) -> Result<()> {
     let postgres = Postgres::start_durable().await?;
     let places = [postgres.url(), postgres.url()];
-    println!("PostgreSQL: {}", race::run(race(arguments, seed), &places).await?);
+    println!("PostgreSQL: {}", Box::pin(race::run(race(arguments, seed), &places)).await?);
     Ok(())
 }
 

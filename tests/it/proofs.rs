@@ -27,7 +27,7 @@ fn finds(arguments: &[&str], what: &str) {
     let output = prove(&[arguments, &["--spoil", "--seed", "7"]].concat());
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("VIOLATED, with --seed 7") && said.contains(what), "{said}");
+    assert!(said.contains("FAILED, with --seed 7") && said.contains(what), "{said}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use maypole_testkit::recorder::SplitMix64;
 
 use crate::life::{Ended, Life};
 use crate::place;
+use crate::quiet::quiet;
 use crate::score::Score;
 
 /// How many answers must come after something was killed, from whoever lives.
@@ -36,11 +37,13 @@ pub(crate) enum Victim<'p> {
 }
 
 impl Victim<'_> {
-    fn name(&self) -> &'static str {
+    fn name(&self, databases: u64) -> String {
         match self {
-            Self::Writer => "of the writer",
-            Self::EitherOfTwo => "of one or the other of two writers",
-            Self::Database(_) => "of the database under a writer, or of that writer afterwards",
+            Self::Writer => "of the writer".to_owned(),
+            Self::EitherOfTwo => "of one or the other of two writers".to_owned(),
+            Self::Database(_) => {
+                format!("of the database under a writer ({databases}), or of that writer afterwards")
+            }
         }
     }
 }
@@ -68,6 +71,9 @@ pub(crate) async fn run(kills: Kills, mut victim: Victim<'_>, place: &str, folde
         for acked in scene.lives(&mut victim, &tape).await? {
             score.promise(acked)?;
         }
+        if place.starts_with("postgres://") {
+            quiet(place).await?;
+        }
         let opening = clock::monotonic();
         let store = place::open(place).await.context("the store does not open after the kill")?;
         slowest = slowest.max(opening.elapsed());
@@ -85,11 +91,10 @@ pub(crate) async fn run(kills: Kills, mut victim: Victim<'_>, place: &str, folde
     let epochs = score.look_back(&store).await?;
     store.close().await;
     Ok(format!(
-        "{} kills {} ({} of a database): {} answers were promised, {epochs} of them epochs of groups, and all are there, once; the store opened \
+        "{} kills {}: {} answers were promised, {epochs} of them epochs of groups, and all are there, once; the store opened \
          within {} ms each time; {} s",
         scene.killed,
-        victim.name(),
-        scene.databases,
+        victim.name(scene.databases),
         score.promised,
         slowest.as_millis(),
         began.elapsed().as_secs(),

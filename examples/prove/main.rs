@@ -1,5 +1,8 @@
 //! Proofs that take their time: races of many committers for one epoch, and `kill -9` at random instants, on the real stores.
 //!
+//! The commits are made by hand (`examples/ledger/hall.rs`): rightly signed, and right in all that a service can check. The real
+//! core judges each of them, and the real ledger writes what follows.
+//!
 //! `cargo run --release --example prove -- --help` says what can be asked. It prints its seed, what it did and what it found,
 //! and ends with exit code 1 where anything does not hold. Short runs of it are among the tests (`tests/it/proofs.rs`).
 
@@ -13,6 +16,7 @@ mod kills;
 mod life;
 #[path = "../ledger/place.rs"]
 mod place;
+mod quiet;
 mod race;
 #[path = "../ledger/reading.rs"]
 mod reading;

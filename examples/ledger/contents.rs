@@ -65,6 +65,18 @@ pub(crate) fn owed(user: &UserId, number: u64, size: usize) -> Owed {
     }
 }
 
+/// Which of some groups a message changes, if it changes one: three of four do.
+pub(crate) fn group(number: u64, groups: usize) -> Option<usize> {
+    let groups = u64::try_from(groups).ok()?;
+    let group = (number / 4 + number % 4).checked_rem(groups)?;
+    (number % 4 != 3).then_some(group).and_then(|group| usize::try_from(group).ok())
+}
+
+/// Whether what is owed for a message that changes no group is sent at once.
+pub(crate) fn is_settled(number: u64) -> bool {
+    number.is_multiple_of(3)
+}
+
 /// The bytes of what is delivered.
 pub(crate) fn delivered(delivery: &Delivery) -> &[u8] {
     match delivery {

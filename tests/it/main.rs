@@ -22,6 +22,7 @@ mod lifecycle;
 mod messages;
 mod misbehaviour;
 mod power_loss;
+mod proofs;
 mod proxy;
 mod push;
 mod seed;

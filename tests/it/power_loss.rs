@@ -20,18 +20,21 @@ const SEED: u64 = 0x6d61_7970_6f6c_6501;
 
 /// What the writer is told to write.
 #[derive(Clone, Copy)]
-struct Load {
+struct Load<'t> {
     messages: u64,
     tasks: u64,
     /// The size of every message; 0 for all sizes.
     bytes: u64,
+    /// Commits with which three of four messages are answered.
+    tape: Option<&'t Path>,
 }
 
-fn record(load: Load, folder: &Path, until: Until) -> Recording {
+fn record(load: Load<'_>, folder: &Path, until: Until) -> Recording {
     let mut writer = Command::new(example_program("ledger_writer").unwrap());
     writer
         .arg(folder.join("store"))
-        .args([load.messages, load.tasks, load.bytes].map(|number| number.to_string()));
+        .args([load.messages, load.tasks, load.bytes].map(|number| number.to_string()))
+        .args(load.tape);
     Recording::run(&writer, folder, until, WITHIN).unwrap()
 }
 
@@ -72,6 +75,16 @@ fn judge(acked: &[u64], output: &Output) -> Result<(), String> {
     if !promised.is_empty() {
         return Err(format!("{promised:?} are answered, but what is owed by that is lost"));
     }
+    // And a group moves on; that its log is whole the reader has seen.
+    let moved = numbers(output, "log ");
+    let others: Vec<_> = moved.difference(&have).collect();
+    if !others.is_empty() {
+        return Err(format!("{others:?} have moved a group on and are not answered"));
+    }
+    let still: Vec<_> = have.iter().filter(|number| *number % 4 != 3 && !moved.contains(number)).collect();
+    if !moved.is_empty() && !still.is_empty() {
+        return Err(format!("{still:?} are answered, but what they did is lost"));
+    }
     Ok(())
 }
 
@@ -87,7 +100,7 @@ fn nothing_is_lost(recording: &Recording, before: &[u64], cuts: impl Iterator<It
 }
 
 /// Cuts the power, has the store opened and closed again or written on, and cuts the power once more. Says how often.
-fn nothing_is_lost_by_two(load: Load, first: &Recording, cuts: Vec<Cut>, seconds: usize) -> usize {
+fn nothing_is_lost_by_two(load: Load<'_>, first: &Recording, cuts: Vec<Cut>, seconds: usize) -> usize {
     let seen = first.look_at(cuts, |cut, folder| {
         let acked = first.acked(cut);
         let second = if cut.seed % 2 == 0 {
@@ -160,7 +173,7 @@ fn cuts_where_segments_meet(recording: &Recording) -> Vec<Cut> {
 #[test]
 fn takes_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    let load = Load { messages: 120, tasks: 4, bytes: 0 };
+    let load = Load { messages: 120, tasks: 4, bytes: 0, tape: None };
     let first = record(load, folder.path(), Until::Acks(100));
     assert_eq!(nothing_is_lost(&first, &[], first.cuts(SEED, 150)), 150);
 
@@ -171,9 +184,26 @@ fn takes_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn takes_nothing_of_what_was_decided_in_groups() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let tape = other.path().join("tape");
+    let mut maker = Command::new(example_program("prove").unwrap());
+    assert!(maker.arg("tape").arg(&tape).status().unwrap().success());
+    let load = Load { messages: 160, tasks: 8, bytes: 0, tape: Some(&tape) };
+    let first = record(load, folder.path(), Until::Acks(120));
+    assert_eq!(nothing_is_lost(&first, &[], first.cuts(SEED, 80)), 80);
+    assert!(numbers(&read(folder.path()), "log ").len() > 60, "groups have moved on");
+
+    // Killed and started again, on what the first left.
+    let before = first.acked_before(first.ops().len());
+    let second = record(Load { messages: 40, ..load }, folder.path(), Until::Acks(40));
+    assert_eq!(nothing_is_lost(&second, &before, second.cuts(SEED, 40)), 40);
+}
+
+#[test]
 fn takes_nothing_when_it_comes_again_while_the_store_is_opened() {
     let folder = tempfile::tempdir().unwrap();
-    let load = Load { messages: 120, tasks: 4, bytes: 0 };
+    let load = Load { messages: 120, tasks: 4, bytes: 0, tape: None };
     let first = record(load, folder.path(), Until::Acks(100));
     let cuts = first.cuts(SEED, 10).collect();
     let twice = nothing_is_lost_by_two(load, &first, cuts, 6);
@@ -181,7 +211,7 @@ fn takes_nothing_when_it_comes_again_while_the_store_is_opened() {
 
     // With segments that recovery gives free, and writes over.
     let folder = tempfile::tempdir().unwrap();
-    let load = Load { messages: 600, tasks: 16, bytes: 3_700 };
+    let load = Load { messages: 600, tasks: 16, bytes: 3_700, tape: None };
     let first = record(load, folder.path(), Until::Acks(500));
     let cuts = cuts_where_segments_meet(&first);
     let step = cuts.len().div_ceil(6).max(1);
@@ -193,7 +223,7 @@ fn takes_nothing_when_it_comes_again_while_the_store_is_opened() {
 #[test]
 fn takes_nothing_where_segments_meet() {
     let folder = tempfile::tempdir().unwrap();
-    let load = Load { messages: 600, tasks: 16, bytes: 3_700 };
+    let load = Load { messages: 600, tasks: 16, bytes: 3_700, tape: None };
     let recording = record(load, folder.path(), Until::Acks(500));
     let cuts = cuts_where_segments_meet(&recording);
     assert!(cuts.len() >= 5, "{} cuts", cuts.len());

@@ -1,10 +1,12 @@
 //! The store on a real PostgreSQL.
 
 mod conformance;
+mod cuts;
 mod damage;
 mod faults;
 mod leases;
 mod opening;
+mod wire;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,0 +1,164 @@
+//! `kill -9`, again and again: of those who write, and of the database that they write to. After each, whatever was promised
+//! is there, whole and once.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use maypole::clock;
+use maypole_testkit::postgres::Postgres;
+use maypole_testkit::recorder::SplitMix64;
+
+use crate::life::{Ended, Life};
+use crate::place;
+use crate::quiet::quiet;
+use crate::score::Score;
+
+/// How many answers must come after something was killed, from whoever lives.
+const SIGNS_OF_LIFE: u64 = 5;
+
+/// How often, and from which seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kills {
+    pub(crate) kills: u64,
+    pub(crate) seed: u64,
+    /// Whether something that was promised is taken away at the end, which must be found.
+    pub(crate) spoil: bool,
+}
+
+/// Who is killed.
+pub(crate) enum Victim<'p> {
+    /// The one who writes.
+    Writer,
+    /// Each of two who write to one database, one while the other writes.
+    EitherOfTwo,
+    /// The database, under one who writes and goes on, and is killed later.
+    Database(&'p mut Postgres),
+}
+
+impl Victim<'_> {
+    fn name(&self, databases: u64) -> String {
+        match self {
+            Self::Writer => "of the writer".to_owned(),
+            Self::EitherOfTwo => "of one or the other of two writers".to_owned(),
+            Self::Database(_) => {
+                format!("of the database under a writer ({databases}), or of that writer afterwards")
+            }
+        }
+    }
+}
+
+/// Where it happens.
+struct Scene<'s> {
+    place: &'s str,
+    folder: &'s Path,
+    random: SplitMix64,
+    /// How many were killed, and how many of them were databases.
+    killed: u64,
+    databases: u64,
+}
+
+/// Kills so often; says how it went.
+pub(crate) async fn run(kills: Kills, mut victim: Victim<'_>, place: &str, folder: &Path) -> Result<String> {
+    let began = clock::monotonic();
+    let mut score = Score::new(kills.seed)?;
+    let mut scene = Scene { place, folder, random: SplitMix64::new(!kills.seed), killed: 0, databases: 0 };
+    let (mut next_report, mut slowest) = (100, Duration::ZERO);
+    while scene.killed < kills.kills {
+        let before = scene.killed;
+        let tape = scene.tape();
+        score.tape()?.write(&tape)?;
+        for acked in scene.lives(&mut victim, &tape).await? {
+            score.promise(acked)?;
+        }
+        if place.starts_with("postgres://") {
+            quiet(place).await?;
+        }
+        let opening = clock::monotonic();
+        let store = place::open(place).await.context("the store does not open after the kill")?;
+        slowest = slowest.max(opening.elapsed());
+        if kills.spoil && scene.killed >= kills.kills {
+            score.spoil(&store).await?;
+        }
+        score.check(&store).await.with_context(|| format!("after kill {}", scene.killed))?;
+        store.close().await;
+        if scene.killed >= next_report && scene.killed > before {
+            println!("  {} kills, {} s", scene.killed, began.elapsed().as_secs());
+            next_report += 100;
+        }
+    }
+    let store = place::open(place).await?;
+    let epochs = score.look_back(&store).await?;
+    store.close().await;
+    Ok(format!(
+        "{} kills {}: {} answers were promised, {epochs} of them epochs of groups, and all are there, once; the store opened \
+         within {} ms each time; {} s",
+        scene.killed,
+        victim.name(scene.databases),
+        score.promised,
+        slowest.as_millis(),
+        began.elapsed().as_secs(),
+    ))
+}
+
+impl Scene<'_> {
+    fn tape(&self) -> PathBuf {
+        self.folder.join("tape")
+    }
+
+    fn begin(&self, tape: &Path, who: &str) -> Result<Life> {
+        Life::begin(self.place, tape, self.folder.join(who))
+    }
+
+    /// From the start of the writers until all of them are dead; what each promised.
+    async fn lives(&mut self, victim: &mut Victim<'_>, tape: &Path) -> Result<Vec<Vec<u64>>> {
+        let mut one = self.begin(tape, "one")?;
+        match victim {
+            Victim::Writer => {
+                one.live(&mut self.random).await?;
+                let one = one.kill().await?;
+                Ok(vec![self.count(one)])
+            }
+            Victim::EitherOfTwo => {
+                let mut other = self.begin(tape, "other")?;
+                let (mut here, mut there) = (self.fork(), self.fork());
+                let first = async {
+                    one.live(&mut here).await?;
+                    one.kill().await
+                };
+                let second = async {
+                    other.live(&mut there).await?;
+                    anyhow::Ok(())
+                };
+                let (one, lived) = tokio::join!(first, second);
+                lived?;
+                // Whoever is left goes on.
+                other.answers(SIGNS_OF_LIFE).await?;
+                other.live(&mut there).await?;
+                let other = other.kill().await?;
+                Ok(vec![self.count(one?), self.count(other)])
+            }
+            Victim::Database(postgres) => {
+                one.live(&mut self.random).await?;
+                postgres.kill()?;
+                self.killed += 1;
+                self.databases += 1;
+                postgres.boot().await?;
+                // The writer finds it again by itself.
+                one.answers(SIGNS_OF_LIFE).await?;
+                one.live(&mut self.random).await?;
+                let one = one.kill().await?;
+                Ok(vec![self.count(one)])
+            }
+        }
+    }
+
+    fn fork(&mut self) -> SplitMix64 {
+        SplitMix64::new(self.random.next_number())
+    }
+
+    fn count(&mut self, ended: Ended) -> Vec<u64> {
+        self.killed += u64::from(ended.killed);
+        ended.acked
+    }
+}

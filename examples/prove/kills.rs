@@ -139,6 +139,8 @@ impl Scene<'_> {
                 Ok(vec![self.count(one?), self.count(other)])
             }
             Victim::Database(postgres) => {
+                // Whoever finds no database at its start ends, as it should.
+                one.answers(1).await?;
                 one.live(&mut self.random).await?;
                 postgres.kill()?;
                 self.killed += 1;

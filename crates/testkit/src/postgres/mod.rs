@@ -118,6 +118,7 @@ impl Postgres {
     /// Starts it again, where it was stopped or killed: same folder, same port.
     pub async fn boot(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "this PostgreSQL runs already");
+        self.await_the_end_of_its_children().await?;
         let fsync = if self.is_durable { "fsync=on" } else { "fsync=off" };
         let mut arguments: Vec<OsString> = vec![self.programs.join("postgres").into(), "-D".into()];
         arguments.extend([self.data().into(), "-p".into(), self.port.number().to_string().into()]);
@@ -138,6 +139,24 @@ impl Postgres {
         let answered = self.await_answer(&process).await;
         self.process = Some(process);
         answered
+    }
+
+    /// Whoever its first process left behind when it was killed notices, and lets go of the memory that they share. Before that
+    /// no other may begin.
+    async fn await_the_end_of_its_children(&self) -> Result<()> {
+        // The seventh line of the file that names its process has the key and the ID of that memory.
+        let state = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let Some(id) = state.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) else {
+            return Ok(());
+        };
+        eventually(POSTGRES_STOP, "the sessions of a killed PostgreSQL to end", async || {
+            let all = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+            let columns = all.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let ours = columns.into_iter().find(|columns| columns.get(1).copied() == Some(id));
+            let attached = ours.and_then(|columns| columns.get(6).copied().map(str::to_owned));
+            Ok(attached.is_none_or(|count| count == "0").then_some(()))
+        })
+        .await
     }
 
     /// Looks until it says that it takes connections, or its process is gone. It listens before it does, while it recovers.

@@ -11,12 +11,12 @@ use maypole_core::time::Timestamp;
 use proptest::prelude::*;
 
 use super::Place;
-use super::model::Model;
 use super::samples::{
     agenda, answer, aside, batch, client, entry, epoch, frozen, group, head, key, key_package, message, owed,
     owed_to_many, reference, snapshot, staged, token, transaction, user,
 };
 use super::{directory, key_packages};
+use maypole_core::memory::Records;
 
 /// Every law that needs no random cases. Each gets a place of its own.
 pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
@@ -42,7 +42,7 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
 
 async fn an_empty_store_is_empty(place: &impl Place) {
     let store = place.open().await;
-    compare(&store, &Model::default()).await;
+    compare(&store, &Records::default()).await;
     assert!(store.inbox(Some(InboxSeq::new(u64::MAX)), 10).await.unwrap().is_empty());
     assert!(store.owed(None, 0).await.unwrap().is_empty());
     place.close(store).await;
@@ -133,7 +133,7 @@ async fn numbers_are_never_given_out_twice(place: &impl Place) {
 
 async fn every_size_comes_back_whole(place: &impl Place) {
     let sizes = [0, 1, 100, 3_800, 3_900, 3_950, 4_000, 4_050, 4_096, 4_200, 60_000, 1_000_000];
-    let mut model = Model::default();
+    let mut model = Records::default();
     let store = place.open().await;
     for (seed, size) in (1_u64..).zip(sizes) {
         // Alike on purpose: one bulk file may serve them all.
@@ -218,7 +218,7 @@ async fn rows_set_aside_are_bounded(place: &impl Place) {
 
 async fn a_large_batch_is_one_batch(place: &impl Place) {
     let store = place.open().await;
-    let mut model = Model::default();
+    let mut model = Records::default();
     let mut ops: Vec<Op> = (0..1_000).map(|seed| Op::Receive(message(seed, 1_000))).collect();
     ops.extend((0..500).map(|seed| Op::Remember(key(seed), answer(seed, 500, seed))));
     ops.push(Op::MoveCursor(token("s1")));
@@ -440,7 +440,7 @@ enum Step {
 
 async fn follow(place: &impl Place, steps: Vec<Step>) {
     let mut store = place.open().await;
-    let mut model = Model::default();
+    let mut model = Records::default();
     for (number, step) in steps.into_iter().enumerate() {
         match step {
             Step::Reopen => {
@@ -465,7 +465,7 @@ async fn follow(place: &impl Place, steps: Vec<Step>) {
     place.close(store).await;
 }
 
-async fn compare(store: &impl Backend, model: &Model) {
+async fn compare(store: &impl Backend, model: &Records) {
     assert_eq!(store.owner().await.unwrap(), model.owner());
     assert_eq!(store.keys().await.unwrap(), model.keys());
     assert_eq!(store.cursor().await.unwrap(), model.cursor());

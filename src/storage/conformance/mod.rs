@@ -3,7 +3,7 @@
 pub(crate) mod directory;
 mod key_packages;
 mod laws;
-mod model;
+mod memory;
 pub(crate) mod samples;
 
 use std::future::Future;

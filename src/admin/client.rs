@@ -92,6 +92,8 @@ pub async fn frozen(path: &Path, limits: AdminLimits) -> Result<FrozenRooms, Ask
 
 /// Asks the service to look through its store, from behind a group on.
 pub async fn check(path: &Path, after: Option<GroupId>, limits: AdminLimits) -> Result<Inspection, AskError> {
+    // One group may take longer than any other question.
+    let limits = AdminLimits { patience: limits.pour_stall.saturating_add(limits.stall), ..limits };
     ask(path, &Command::Check(after), limits).await
 }
 

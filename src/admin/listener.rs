@@ -162,7 +162,8 @@ async fn read_line(reader: impl AsyncRead + Unpin, limit: usize) -> Result<Optio
 
 /// What there is to say to a request.
 async fn answer<O: Operate>(command: &Command, operator: &O, limits: &AdminLimits) -> Answer {
-    match timeout(limits.thought, obey(command, operator)).await {
+    let thought = if matches!(command, Command::Check(_)) { limits.pour_stall } else { limits.thought };
+    match timeout(thought, obey(command, operator)).await {
         Ok(Ok(Some(told))) => Answer::Ok(told),
         Ok(Ok(None)) => Answer::Error(format!(
             "this service keeps no group for {}: see that the ID is right, that the room names this service, and that \

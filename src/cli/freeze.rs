@@ -99,8 +99,12 @@ fn lift_doubts(asking: &Asking, surroundings: &mut Surroundings<'_>) -> Result<E
         for room in &in_doubt {
             lift(asking, &room.room, surroundings)?;
         }
-        if in_doubt.is_empty() || !frozen.more {
+        if !frozen.more {
             return Ok(Exit::Ok);
+        }
+        if in_doubt.is_empty() {
+            let why = "so many groups are frozen for other reasons that those are not listed: unfreeze them room by room";
+            return Err(Failure::new(Exit::Failed, why));
         }
     }
 }

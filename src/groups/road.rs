@@ -136,8 +136,7 @@ impl<B: Backend> Road<B> {
         match job {
             Job::Inquiry(inquiry, row, _) => {
                 let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), clock::now()).await?;
-                let at = group.as_ref().map(Group::epoch);
-                self.ledger.answer_as_of(id, at, answered, clock::now()).await?;
+                self.ledger.answer_as_of(id, group.as_ref(), answered, clock::now()).await?;
             }
             Job::Command(asked) => self.command(&mut group, asked).await?,
             // To open the group was all.
@@ -318,8 +317,8 @@ impl<B: Backend> Road<B> {
     ) -> Result<(), LedgerError> {
         record::answered(rejection.code().facts().errcode);
         let answered = self.refuse(group, asked, rejection).await?;
-        let (id, at) = (&asked.ready.command.get().group, group.map(Group::epoch));
-        self.ledger.answer_as_of(id, at, answered, clock::now()).await
+        let id = &asked.ready.command.get().group;
+        self.ledger.answer_as_of(id, group, answered, clock::now()).await
     }
 
     /// What refuses a command; a device that was too slow gets what it missed.

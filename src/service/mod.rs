@@ -11,7 +11,7 @@ mod retention;
 mod rooms;
 
 pub use error::ServiceError;
-pub(crate) use mark::IN_DOUBT;
+pub(crate) use mark::{IN_DOUBT, in_doubt};
 pub(crate) use rooms::open_store;
 
 use maypole_core::auth::AuthToken;

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::attach::attach;
 use super::error::ServiceError;
-use super::mark;
+use super::mark::{self, Mark};
 use super::retention;
 use crate::admin::{self, AdminLimits};
 use crate::clock;
@@ -46,6 +46,8 @@ use crate::telemetry::record;
 pub(super) struct Rooms {
     store: Store,
     ledger: Arc<Ledger<Store>>,
+    /// How far the inbox had come at the start.
+    since: u64,
     homeserver: Homeserver,
     token: AuthToken,
     user: UserId,
@@ -98,6 +100,8 @@ impl Rooms {
         let homeserver = Homeserver::new(settings(config)?, token)?;
         let homeserver_token = HomeserverToken::new(config.appservice.hs_token.expose())?;
         let (store, ledger, keys) = take_store(config, &user).await?;
+        // What comes in from here on came after the start, whatever the store is.
+        let since = ledger.progress().await?.inbox;
         let admin = admin::Listener::open(&config.admin.socket).await?;
         let device = Arc::new(OnceLock::new());
         let prefix = prefix(config.protocol.event_prefix);
@@ -109,6 +113,7 @@ impl Rooms {
         Ok(Self {
             store,
             ledger,
+            since,
             homeserver,
             token,
             user,
@@ -155,13 +160,14 @@ impl Rooms {
             None => None,
             Some(attached) => Some(attached?),
         };
-        let checked = stop.run_until_cancelled(Box::pin(mark::check(&self.ledger, &self.homeserver))).await;
+        let checked =
+            stop.run_until_cancelled(Box::pin(mark::check(&self.ledger, &self.homeserver, self.since))).await;
         let mut worked = Ok(());
         if let (Some(probe), Some(checked)) = (probe, checked) {
-            checked?;
+            let mark = checked?;
             // It is set here alone, and once.
             let _ = self.device.set(probe.device.clone());
-            worked = Box::pin(self.pass_on(probe.device, groups)).await;
+            worked = Box::pin(self.pass_on(probe.device, groups, mark)).await;
         }
         beside.close();
         beside.wait().await;
@@ -170,7 +176,7 @@ impl Rooms {
     }
 
     /// Takes in, answers and sends; each ends only after what feeds it has ended.
-    async fn pass_on(&self, device: ServiceDevice, groups: Groups) -> Result<(), ServiceError> {
+    async fn pass_on(&self, device: ServiceDevice, groups: Groups, mark: Mark) -> Result<(), ServiceError> {
         let (ledger, homeserver, wakes) = (&self.ledger, &self.homeserver, &self.wakes);
         let intake = SyncIntake::new(
             ledger.clone(),
@@ -189,7 +195,7 @@ impl Rooms {
         let outbox = Outbox::new(ledger.clone(), homeserver.clone(), hold.clone(), wakes.outbox.clone());
         let (ended, noted) = (CancellationToken::new(), CancellationToken::new());
         let stops = &self.stops;
-        let marks = mark::keep(ledger.clone(), homeserver.clone(), hold.clone(), ended.clone());
+        let marks = mark::keep(ledger.clone(), homeserver.clone(), hold.clone(), mark, ended.clone());
         let (.., marked) = tokio::join!(
             async {
                 intake.run(hold.clone(), stops.intake.clone()).await;
@@ -276,7 +282,10 @@ async fn take_store(
     let keys = blocking(move || Keys::open_or_create(&keys_folder, is_owned)).await??;
     ledger.bind(user).await?;
     // A group knows its service by these keys: with others none of the store's groups could go on.
-    let ours = Sha256::of(MatrixTerms::new(user, &keys).identity().as_bytes());
+    let identity = MatrixTerms::new(user, &keys).identity().to_owned();
+    let public = keys.public_keys().map(|(_, key)| key);
+    let parts: Vec<&[u8]> = std::iter::once(identity.as_bytes()).chain(public).collect();
+    let ours = Sha256::of_parts(&parts);
     if ledger.bind_keys(ours).await? != ours {
         return Err(ServiceError::OtherKeys { folder: config.keys.path.clone() });
     }

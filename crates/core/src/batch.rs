@@ -119,6 +119,8 @@ pub enum Op {
     Shelve(KeyPackage),
     /// A KeyPackage leaves the stock; its reference stays known.
     TakeOut(KeyPackageRef),
+    /// The same, where it may have been handed out before: that is not counted again.
+    Void(KeyPackageRef),
     /// A last resort was handed out, and stays.
     UseLastResort(KeyPackageRef),
     /// A KeyPackage leaves the stock, if it is there, and nothing is known of it any more.

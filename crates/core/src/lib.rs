@@ -11,10 +11,14 @@ pub mod group;
 pub mod ids;
 pub mod ledger;
 pub mod limits;
+#[cfg(any(test, feature = "memory"))]
+pub mod memory;
 pub mod permit;
 pub mod rate;
 pub mod receipt;
 pub mod records;
 pub mod rejection;
 pub mod shares;
+#[cfg(test)]
+mod simulation;
 pub mod time;

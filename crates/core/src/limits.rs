@@ -394,6 +394,10 @@ pub const COPY_PAGE_BYTES: usize = 1024 * 1024;
 pub const COPY_FRAME_BYTES: u32 = 80 * 1024 * 1024;
 /// Bytes of what was overwritten or removed while the embedded store is copied that are kept for the copy.
 pub const COPY_KEPT_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of the files beside it that are kept for the copy.
+pub const COPY_KEPT_FILE_BYTES: u64 = 1024 * 1024 * 1024;
+/// Messages of the inbox that are looked at at once where a store has gone back.
+pub const RECOVERED_AT_ONCE: usize = 100;
 /// How long a database waits for the next question of a copy, within a transaction that only reads.
 pub const COPY_IDLE: Duration = Duration::from_secs(60);
 /// Operations of a copy that are carried out in one write.

@@ -25,9 +25,13 @@ impl Arena {
                 process.group = process.ledger.group(&self.hall.id, &self.terms).await?;
             }
         }
+        // While they are answered, all who answer look at the same groups.
+        let groups: Vec<_> =
+            self.processes.iter_mut().map(|process| Arc::new(process.group.take())).collect();
         for (_, entrant) in entrants.iter().enumerate().filter(|(place, _)| *place != winner) {
             let process = self.processes.get(entrant.process).context("a process")?;
-            let again = judge(process.group.as_ref(), entrant.made.command.clone(), &self.terms, self.now)?;
+            let group = Arc::clone(groups.get(entrant.process).context("a group")?);
+            let again = judge((*group).as_ref(), entrant.made.command.clone(), &self.terms, self.now)?;
             let stale = Rejection::StaleEpoch { current: Some(epoch), reserved: None };
             ensure!(again.as_ref().err() == Some(&stale), "who lost is told {again:?}");
             let (ledger, id, now) = (Arc::clone(&process.ledger), self.hall.id.clone(), self.now);
@@ -39,11 +43,14 @@ impl Arena {
                 let answer = answer(&user, text.clone());
                 let answered =
                     Answered { row, remember: Some((key, answer)), owed: vec![owed(&user, &text, now)] };
-                Ok(ledger.answer_as_of(&id, Some(epoch), answered, now).await?)
+                Ok(ledger.answer_as_of(&id, (*group).as_ref(), answered, now).await?)
             });
         }
         while let Some(answered) = answering.join_next().await {
             answered??;
+        }
+        for (process, group) in self.processes.iter_mut().zip(groups) {
+            process.group = Arc::into_inner(group).context("nobody looks at it any more")?;
         }
         Ok(())
     }

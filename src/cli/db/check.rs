@@ -73,7 +73,9 @@ fn join(all: &mut Inspection, last: Inspection) {
     all.problems.extend(last.problems);
     let (groups, epochs) = (all.groups.saturating_add(last.groups), all.epochs.saturating_add(last.epochs));
     let problems = std::mem::take(&mut all.problems);
-    *all = Inspection { groups, epochs, problems, ..last };
+    // Groups that are registered meanwhile, and where the check has been, are not missed.
+    let groups_stored = all.groups_stored.min(last.groups_stored);
+    *all = Inspection { groups, epochs, problems, groups_stored, ..last };
 }
 
 fn report(found: &Inspection, out: &mut dyn Write) -> Result<Exit, Failure> {

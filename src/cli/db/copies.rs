@@ -16,7 +16,8 @@ use crate::admin::{self, AdminLimits};
 use crate::cli::asking::Asking;
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
 use crate::clock;
-use crate::service::open_store;
+use crate::service::{in_doubt, open_store};
+use crate::storage::Store;
 use crate::storage::copy::{ImportError, Reader, Tally, pour, restore};
 
 /// Copies that a backup leaves in its folder, if nothing else is said.
@@ -41,6 +42,9 @@ pub(super) struct Import {
     /// A file that `maypole db export` or `backup` wrote
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Take it although records were damaged where it was made: all groups are frozen, and no KeyPackage is given out
+    #[arg(long)]
+    damaged: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -130,10 +134,17 @@ impl Import {
         let failed =
             |error: ImportError| Failure::new(Exit::Store, format_args!("{}: {error}", self.file.display()));
         // All of it is looked at before anything is written.
-        open().and_then(|copy| Ok(copy.verify()?)).map_err(failed)?;
+        let (_, lost) = open().and_then(|copy| Ok(copy.verify()?)).map_err(failed)?;
+        if lost > 0 && !self.damaged {
+            return Err(failed(ImportError::Incomplete(lost)));
+        }
         let store = asking.wait(open_store(&asking.settings().store))?;
         let ledger = Ledger::new(store);
         let imported = open().and_then(|copy| asking.wait(restore(&ledger, copy)));
+        let imported = imported.and_then(|imported| {
+            asking.wait(distrust(&ledger, lost > 0))?;
+            Ok(imported)
+        });
         asking.wait(ledger.backend().close());
         let imported = imported.map_err(failed)?;
         let out = &mut surroundings.out;
@@ -145,6 +156,15 @@ impl Import {
         )?;
         Ok(Exit::Ok)
     }
+}
+
+/// What is lacking may have been a freeze, or that a KeyPackage was given out.
+async fn distrust(ledger: &Ledger<Store>, is_incomplete: bool) -> Result<(), ImportError> {
+    if is_incomplete {
+        let (now, progress) = (clock::now(), ledger.progress().await?);
+        ledger.recover(progress.inbox, progress, &in_doubt(now)?, now).await?;
+    }
+    Ok(())
 }
 
 impl Backup {

@@ -36,8 +36,13 @@ impl Unfinished {
         let read = Reader::open(BufReader::new(file)).and_then(Reader::verify);
         let read = read.map_err(|error| io::Error::other(error.to_string()))?;
         // A link refuses to replace what is there, as a rename would not.
-        fs::hard_link(&self.unfinished, &self.path)?;
-        fs::remove_file(&self.unfinished)?;
+        match fs::hard_link(&self.unfinished, &self.path) {
+            Ok(()) => fs::remove_file(&self.unfinished)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+            // There are file systems without links.
+            Err(_) if !self.path.exists() => fs::rename(&self.unfinished, &self.path)?,
+            Err(error) => return Err(error),
+        }
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(read)

@@ -10,7 +10,7 @@ use crate::admin::tests::{Fake, explanation};
 use crate::admin::{AdminLimits, Listener};
 use crate::cli::Exit;
 use crate::cli::tests::{Ran, maypole, text};
-use crate::storage::conformance::samples::{batch, head, message, user};
+use crate::storage::conformance::samples::{batch, head, key, message, user};
 use crate::storage::sled::Store;
 
 /// A folder with a configuration.
@@ -38,8 +38,12 @@ impl Place {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let store = Store::open(&self.path("data/sled")).unwrap();
-            let mut ops =
-                vec![Op::Bind(user("_mls_ds")), Op::Receive(message(1, 9)), Op::Receive(message(2, 9_000))];
+            let mut ops = vec![
+                Op::Bind(user("_mls_ds")),
+                Op::BindKeys(key(1).0),
+                Op::Receive(message(1, 9)),
+                Op::Receive(message(2, 9_000)),
+            ];
             ops.extend(with_group.then(|| Op::SetHead(head(1, 3, 9))));
             store.apply(batch(Vec::new(), ops)).await.unwrap();
             store.close().await;

@@ -10,8 +10,8 @@ use maypole_core::time::Timestamp;
 use proptest::prelude::*;
 
 use super::Place;
-use super::model::Model;
 use super::samples::{batch, client, key_package, reference};
+use maypole_core::memory::Records;
 
 /// The seventh is a last resort, and so on.
 const LAST: u64 = 6;
@@ -164,7 +164,7 @@ async fn a_last_resort_takes_the_place_of_the_one_before(place: &impl Place) {
 
 async fn what_names_nothing_does_nothing(place: &impl Place) {
     let store = place.open().await;
-    let mut model = Model::default();
+    let mut model = Records::default();
     let name_nothing =
         || vec![Op::TakeOut(reference(9)), Op::UseLastResort(reference(9)), Op::Discard(reference(9))];
     let mut ops = name_nothing();
@@ -177,7 +177,7 @@ async fn what_names_nothing_does_nothing(place: &impl Place) {
 }
 
 /// Whether the store has what the model has.
-pub(super) async fn compare(store: &impl Backend, model: &Model) {
+pub(super) async fn compare(store: &impl Backend, model: &Records) {
     for name in NAMES {
         let client = client(name);
         for page in [1, 3, 1_000] {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use maypole_core::batch::{Backend, BackendError, Expect, Op};
 use maypole_core::ids::{InboxSeq, OwedId};
 use maypole_core::limits;
+use maypole_core::memory::Records;
 use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 
-use super::model::Model;
 use super::random::compare;
 use super::samples::{
     agenda, answer, aside, batch, client, entry, epoch, frozen, group, head, key, key_package, message, owed,
@@ -40,7 +40,7 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
 
 async fn an_empty_store_is_empty(place: &impl Place) {
     let store = place.open().await;
-    compare(&store, &Model::default()).await;
+    compare(&store, &Records::default()).await;
     assert!(store.inbox(Some(InboxSeq::new(u64::MAX)), 10).await.unwrap().is_empty());
     assert!(store.owed(None, 0).await.unwrap().is_empty());
     place.close(store).await;
@@ -131,7 +131,7 @@ async fn numbers_are_never_given_out_twice(place: &impl Place) {
 
 async fn every_size_comes_back_whole(place: &impl Place) {
     let sizes = [0, 1, 100, 3_800, 3_900, 3_950, 4_000, 4_050, 4_096, 4_200, 60_000, 1_000_000];
-    let mut model = Model::default();
+    let mut model = Records::default();
     let store = place.open().await;
     for (seed, size) in (1_u64..).zip(sizes) {
         // Alike on purpose: one bulk file may serve them all.
@@ -216,7 +216,7 @@ async fn rows_set_aside_are_bounded(place: &impl Place) {
 
 async fn a_large_batch_is_one_batch(place: &impl Place) {
     let store = place.open().await;
-    let mut model = Model::default();
+    let mut model = Records::default();
     let mut ops: Vec<Op> = (0..1_000).map(|seed| Op::Receive(message(seed, 1_000))).collect();
     ops.extend((0..500).map(|seed| Op::Remember(key(seed), answer(seed, 500, seed))));
     ops.push(Op::MoveCursor(token("s1")));

@@ -3,7 +3,7 @@
 pub(crate) mod directory;
 mod key_packages;
 mod laws;
-mod model;
+mod memory;
 pub(crate) mod random;
 pub(crate) mod samples;
 
@@ -12,7 +12,6 @@ use std::future::Future;
 use maypole_core::batch::Backend;
 
 pub(crate) use self::laws::all;
-pub(crate) use self::model::Model;
 pub(crate) use self::random::agrees_with_the_model;
 
 /// Where a store can be opened, again and again.

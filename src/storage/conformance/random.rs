@@ -2,11 +2,11 @@
 
 use maypole_core::batch::{Backend, BackendError, Batch, Expect, Op};
 use maypole_core::ids::{InboxSeq, OwedId};
+use maypole_core::memory::Records;
 use maypole_core::records::{Progress, Queues};
 use maypole_core::time::Timestamp;
 use proptest::prelude::*;
 
-use super::model::Model;
 use super::samples::{
     agenda, answer, aside, batch, entry, epoch, frozen, group, head, key, message, owed, snapshot, staged,
     token, transaction, user,
@@ -30,7 +30,7 @@ pub(crate) enum Step {
 
 async fn follow(place: &impl Place, steps: Vec<Step>) {
     let store = place.open().await;
-    let mut model = Model::default();
+    let mut model = Records::default();
     let store = carry_out(place, store, &mut model, steps).await;
     compare(&store, &model).await;
     place.close(store).await;
@@ -40,7 +40,7 @@ async fn follow(place: &impl Place, steps: Vec<Step>) {
 pub(crate) async fn carry_out<P: Place>(
     place: &P,
     mut store: P::Store,
-    model: &mut Model,
+    model: &mut Records,
     steps: Vec<Step>,
 ) -> P::Store {
     for (number, step) in steps.into_iter().enumerate() {
@@ -67,7 +67,7 @@ pub(crate) async fn carry_out<P: Place>(
 }
 
 /// Whether the store has what the model has.
-pub(crate) async fn compare(store: &impl Backend, model: &Model) {
+pub(crate) async fn compare(store: &impl Backend, model: &Records) {
     assert_eq!(store.owner().await.unwrap(), model.owner());
     assert_eq!(store.keys().await.unwrap(), model.keys());
     assert_eq!(store.progress().await.unwrap(), model.progress());

@@ -23,7 +23,7 @@ pub trait Copied: Backend {
     fn copy(&self) -> impl Future<Output = Result<Copying, BackendError>> + Send;
 }
 
-/// A store that is being copied. To be closed when the last page was read, or before.
+/// A store that is being copied. What is kept for it is let go when it is dropped.
 #[derive(Debug)]
 pub enum Copying {
     /// The embedded one.

@@ -20,6 +20,12 @@ pub enum ImportError {
     /// It belongs to nobody.
     #[error("the copy is of a store that no service has ever used: there is nothing in it to take over")]
     Nobody,
+    /// It lacks what was damaged.
+    #[error(
+        "{0} records of the store that it was made of were damaged and are not in it: a group may be unfrozen by that, or a \
+         KeyPackage new again. If there is no better copy, say --damaged: all groups are frozen then"
+    )]
+    Incomplete(u64),
     /// Something is in the store.
     #[error(
         "the store is not empty: a copy is taken into a new one alone. If an import broke off, remove what it left (the \
@@ -48,17 +54,25 @@ pub async fn restore<B: Backend>(
     if !ledger.is_untouched().await? {
         return Err(ImportError::NotEmpty);
     }
-    let (mut owner, mut progress) = (None, Progress::default());
+    let (mut owner, mut progress, mut begun) = (None::<UserId>, Progress::default(), false);
     loop {
         let records = match copy.read()? {
             Told::Records(records) => records,
             Told::End { tally, .. } => {
                 let owner = owner.ok_or(ImportError::Nobody)?;
-                ledger.take_over(vec![Op::SkipTo(progress)]).await?;
-                ledger.bind(&owner).await?;
+                ledger.take_over(vec![Op::SkipTo(progress), Op::Bind(owner.clone())]).await?;
                 return Ok(Restored { owner, tally });
             }
         };
+        if !begun {
+            // They come with the first page.
+            let keys = records.iter().find_map(|record| match record {
+                Record::Keys(keys) => Some(*keys),
+                _ => None,
+            });
+            ledger.begin_to_take_over(keys.ok_or(ImportError::Nobody)?).await?;
+            begun = true;
+        }
         let mut ops = Vec::new();
         for record in records {
             match record {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use maypole_core::batch::{Backend as _, Op};
 use maypole_core::ledger::Ledger;
+use maypole_core::memory::Records;
 use maypole_testkit::postgres::Postgres;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -12,9 +13,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tempfile::TempDir;
 
 use super::{Copied as _, Copying, ImportError, Reader, Record, Writer, restore};
+use crate::storage::conformance::Place;
 use crate::storage::conformance::random::{Step, carry_out, compare, step};
-use crate::storage::conformance::samples::{batch, head, message, owed, user};
-use crate::storage::conformance::{Model, Place};
+use crate::storage::conformance::samples::{batch, head, key, message, owed, user};
 use crate::storage::{Store, postgres};
 
 /// Where a store of either kind can be opened.
@@ -85,7 +86,7 @@ fn runner(seed: u64) -> TestRunner {
 
 /// What every real store has: an owner, and a head for each group of which there is anything.
 fn beginning() -> Step {
-    let mut ops = vec![Op::Bind(user("_mls_ds"))];
+    let mut ops = vec![Op::Bind(user("_mls_ds")), Op::BindKeys(key(1).0)];
     ops.extend((0..3).map(|number| Op::SetHead(head(number, 1, 20))));
     Step::Apply(batch(Vec::new(), ops))
 }
@@ -93,7 +94,7 @@ fn beginning() -> Step {
 async fn random_stores_are_copied(seed: u64, server: &Server, from_database: bool, to_database: bool) {
     let mut runner = runner(seed);
     let (from, to) = (server.somewhere(from_database).await, server.somewhere(to_database).await);
-    let mut model = Model::default();
+    let mut model = Records::default();
     let mut before = steps(&mut runner, 60);
     before.insert(0, beginning());
     let store = carry_out(&from, from.open().await, &mut model, before).await;
@@ -149,7 +150,10 @@ async fn a_store_with_many_pages_is_told_while_all_of_it_changes() {
     for from_database in [false, true] {
         let (from, to) = (server.somewhere(from_database).await, server.somewhere(!from_database).await);
         let store = from.open().await;
-        store.apply(batch(Vec::new(), vec![Op::Bind(user("_mls_ds"))])).await.unwrap();
+        store
+            .apply(batch(Vec::new(), vec![Op::Bind(user("_mls_ds")), Op::BindKeys(key(1).0)]))
+            .await
+            .unwrap();
         for number in 0..600_u64 {
             let ops = vec![Op::Receive(message(number, 10)), Op::Owe(owed(number, 5_000))];
             store.apply(batch(Vec::new(), ops)).await.unwrap();
@@ -187,7 +191,12 @@ async fn a_store_with_many_pages_is_told_while_all_of_it_changes() {
 async fn what_is_cut_changed_or_added_to_is_refused() {
     let folder = Somewhere::Folder(tempfile::tempdir().unwrap());
     let store = folder.open().await;
-    let ops = vec![Op::Bind(user("_mls_ds")), Op::Receive(message(1, 40)), Op::SetHead(head(1, 1, 9))];
+    let ops = vec![
+        Op::Bind(user("_mls_ds")),
+        Op::BindKeys(key(1).0),
+        Op::Receive(message(1, 40)),
+        Op::SetHead(head(1, 1, 9)),
+    ];
     store.apply(batch(Vec::new(), ops)).await.unwrap();
     let bytes = copied(store.copy().await.unwrap(), async || {}).await;
     folder.close(store).await;

@@ -15,7 +15,6 @@ use super::number::from_column;
 use super::record::{Damage, Table, entry_key, open};
 use super::{Store, in_time};
 use crate::storage::copy::Record;
-use crate::telemetry;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -50,6 +49,27 @@ enum Told {
     Transactions,
 }
 
+impl Told {
+    /// Asks for some rows: one where a record may be large, since nobody knows before how large.
+    const fn fetch(self) -> &'static str {
+        match self {
+            Self::Transactions
+            | Self::Record(Table::Answers | Table::Groups | Table::Frozen | Table::KeyPackages) => {
+                "FETCH 50 FROM copy"
+            }
+            Self::Record(_) => "FETCH 1 FROM copy",
+        }
+    }
+
+    /// The table's name.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Record(table) => table.name(),
+            Self::Transactions => "push_transactions",
+        }
+    }
+}
+
 /// A copy of the database's store that is being made.
 pub struct Copying {
     transaction: Transaction<'static, Postgres>,
@@ -80,7 +100,7 @@ impl Copying {
         let set = "SELECT set_config('idle_in_transaction_session_timeout', $1, true)";
         sqlx::query(set).bind(patience).execute(&mut *transaction).await?;
         let query = "SELECT owner, keys, cursor, next_inbox, (SELECT last_value + is_called::int FROM owed_id), \
-                     (SELECT last_value + is_called::int FROM issued) FROM store";
+                     (SELECT sum(count)::bigint FROM issued) FROM store";
         let row = sqlx::query(query).fetch_one(&mut *transaction).await?;
         let mut first = Vec::new();
         first.extend(row.try_get::<Option<String>, _>(0)?.and_then(UserId::parse).map(Record::Owner));
@@ -114,8 +134,7 @@ impl Copying {
                 self.table = Some(*told);
                 continue;
             };
-            // One by one where they are large: nobody knows before how large a record is.
-            let page = sqlx::query("FETCH 16 FROM copy").fetch_all(&mut *self.transaction).await?;
+            let page = sqlx::query(table.fetch()).fetch_all(&mut *self.transaction).await?;
             if page.is_empty() {
                 sqlx::query("CLOSE copy").execute(&mut *self.transaction).await?;
                 self.table = None;
@@ -125,24 +144,19 @@ impl Copying {
                 bytes = bytes.saturating_add(row.try_get::<Option<&[u8]>, _>(2)?.map_or(0, <[u8]>::len));
                 match told(table, &row)? {
                     Ok(record) => records.extend(record),
-                    Err(Damage::Version) => return Err(Failure::Newer(named(table))),
+                    Err(Damage::Version) => {
+                        if let Told::Record(table) = table {
+                            return Err(Failure::Newer(table));
+                        }
+                    }
                     Err(damage) => {
                         self.damaged = self.damaged.saturating_add(1);
-                        let name = named(table).name();
-                        tracing::error!(table = name, %damage, "not in the copy: a damaged record");
-                        telemetry::record::quarantined(name);
+                        tracing::error!(table = table.name(), %damage, "not in the copy: a damaged record");
                     }
                 }
             }
         }
         Ok(records)
-    }
-}
-
-fn named(told: Told) -> Table {
-    match told {
-        Told::Record(table) => table,
-        Told::Transactions => Table::Inbox,
     }
 }
 

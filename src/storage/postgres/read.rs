@@ -36,7 +36,7 @@ pub(super) async fn keys(pool: &PgPool) -> Result<Option<Sha256>, Failure> {
 
 pub(super) async fn progress(pool: &PgPool) -> Result<Progress, Failure> {
     let query = "SELECT next_inbox, (SELECT last_value + is_called::int FROM owed_id), \
-                 (SELECT last_value + is_called::int FROM issued) FROM store";
+                 (SELECT sum(count)::bigint FROM issued) FROM store";
     let row = sqlx::query(query).fetch_one(pool).await?;
     let number = |column: usize| row.try_get(column).map(from_column);
     Ok(Progress { inbox: number(0)?, owed: number(1)?, issued: number(2)? })

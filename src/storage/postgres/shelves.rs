@@ -82,16 +82,6 @@ pub(super) async fn on(
     Ok(())
 }
 
-/// Carries out a statement by which one KeyPackage is given out.
-pub(super) async fn issue(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    reference: &KeyPackageRef,
-) -> Result<(), Failure> {
-    sqlx::query("SELECT nextval('issued')").execute(&mut *connection).await?;
-    on(connection, statement, reference).await
-}
-
 /// A KeyPackage is not in stock, and known until a time, whether or not it was here.
 pub(super) async fn know_gone(
     connection: &mut PgConnection,

@@ -2,7 +2,7 @@
 
 use maypole_core::batch::{Batch, Expect, Op};
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{GroupId, InboxSeq, OwedId};
+use maypole_core::ids::{GroupId, InboxSeq, KeyPackageRef, OwedId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, InboxItem, Owed, Progress, PushTransaction, SetAside};
 use maypole_core::shares::Share;
@@ -27,7 +27,7 @@ pub(super) async fn attempt(pool: &PgPool, batch: &Batch) -> Result<Result<Vec<O
             return Ok(Err(expect.clone()));
         }
     }
-    let mut writing = Writing { connection: &mut transaction, absent, owed: Vec::new() };
+    let mut writing = Writing { connection: &mut transaction, absent, owed: Vec::new(), counted_at: None };
     let mut ops = batch.ops.as_slice();
     while let Some((first, rest)) = ops.split_first() {
         // Rows of one kind that follow each other go in one statement.
@@ -59,6 +59,8 @@ struct Writing<'t> {
     connection: &'t mut PgConnection,
     absent: Absent,
     owed: Vec<OwedId>,
+    /// Where this transaction counts what it gives out: one place, so that two never wait for each other in a circle.
+    counted_at: Option<i16>,
 }
 
 impl Writing<'_> {
@@ -123,8 +125,9 @@ impl Writing<'_> {
                 self.absent.key_packages.retain(|absent| *absent != key_package.reference);
                 Ok(())
             }
-            Op::TakeOut(reference) => shelves::issue(self.connection, shelves::TAKE_OUT, reference).await,
-            Op::UseLastResort(reference) => shelves::issue(self.connection, shelves::USE, reference).await,
+            Op::TakeOut(reference) => self.issue(shelves::TAKE_OUT, reference).await,
+            Op::Void(reference) => shelves::on(self.connection, shelves::TAKE_OUT, reference).await,
+            Op::UseLastResort(reference) => self.issue(shelves::USE, reference).await,
             Op::Discard(reference) => shelves::on(self.connection, shelves::DISCARD, reference).await,
             Op::Freeze(group, frozen) => self.freeze(group, frozen).await,
             Op::Unfreeze(group) => self.remove_of("DELETE FROM frozen WHERE group_id = $1", group).await,
@@ -177,6 +180,15 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// A KeyPackage is given out.
+    async fn issue(&mut self, statement: &'static str, reference: &KeyPackageRef) -> Result<(), Failure> {
+        let first = reference.as_bytes().first().copied().unwrap_or_default();
+        let place = *self.counted_at.get_or_insert(i16::from(first % 64));
+        let count = sqlx::query("UPDATE issued SET count = count + 1 WHERE place = $1").bind(place);
+        count.execute(&mut *self.connection).await?;
+        shelves::on(self.connection, statement, reference).await
+    }
+
     async fn receive_as(&mut self, seq: InboxSeq, item: &InboxItem) -> Result<(), Failure> {
         let record = seal(Table::Inbox, b"", item).map_err(Failure::damaged(Table::Inbox, b""))?;
         let insert = "INSERT INTO inbox (seq, share, sender, received_at_ms, record) VALUES ($1, $2, $3, $4, $5) \
@@ -203,10 +215,11 @@ impl Writing<'_> {
     async fn skip_to(&mut self, to: Progress) -> Result<(), Failure> {
         let inbox = sqlx::query("UPDATE store SET next_inbox = greatest(next_inbox, $1)");
         inbox.bind(to_column(to.inbox)).execute(&mut *self.connection).await?;
-        let sequences = "SELECT setval('owed_id', greatest($1, (SELECT last_value + is_called::int FROM owed_id)), false), \
-                         setval('issued', greatest($2, (SELECT last_value + is_called::int FROM issued)), false)";
-        let sequences = sqlx::query(sequences).bind(to_column(to.owed)).bind(to_column(to.issued));
-        sequences.execute(&mut *self.connection).await?;
+        // Never back, whoever else counts on meanwhile.
+        let owed = "SELECT setval('owed_id', $1, false) FROM owed_id WHERE $1 > last_value + is_called::int";
+        sqlx::query(owed).bind(to_column(to.owed)).execute(&mut *self.connection).await?;
+        let issued = "UPDATE issued SET count = count + greatest(0, $1 - (SELECT sum(count) FROM issued)) WHERE place = 0";
+        sqlx::query(issued).bind(to_column(to.issued)).execute(&mut *self.connection).await?;
         Ok(())
     }
 

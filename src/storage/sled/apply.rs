@@ -40,6 +40,7 @@ pub(super) enum PackedOp {
     RemoveEntry(GroupId, Epoch),
     Shelve(Box<Arrival>, Packed),
     TakeOut(KeyPackageRef),
+    Void(KeyPackageRef),
     UseLastResort(KeyPackageRef),
     Discard(KeyPackageRef),
     KnowGone(KeyPackageRef, Timestamp),
@@ -91,6 +92,7 @@ impl PackedOp {
                 Self::Shelve(Box::new(Arrival::of(&key_package)), Packed::of(key_package)?)
             }
             Op::TakeOut(reference) => Self::TakeOut(reference),
+            Op::Void(reference) => Self::Void(reference),
             Op::UseLastResort(reference) => Self::UseLastResort(reference),
             Op::Discard(reference) => Self::Discard(reference),
             Op::KnowGone(reference, until) => Self::KnowGone(reference, until),
@@ -119,6 +121,7 @@ impl PackedOp {
             | Self::Unfreeze(_)
             | Self::RemoveEntry(..)
             | Self::TakeOut(_)
+            | Self::Void(_)
             | Self::UseLastResort(_)
             | Self::Discard(_)
             | Self::KnowGone(..)
@@ -263,13 +266,7 @@ impl Engine {
             }
             PackedOp::NoteTransaction(transaction, packed) => self.note(changes, transaction, &packed),
             PackedOp::SetAside(packed) => self.set_aside(changes, &packed),
-            PackedOp::Put(kind, key, packed) => {
-                if !self.is_there(changes, &key)? {
-                    self.depths.groups = self.depths.groups.saturating_add(u64::from(kind == Kind::Head));
-                    self.depths.staged = self.depths.staged.saturating_add(u64::from(kind == Kind::Staged));
-                }
-                put(changes, kind, key, &packed);
-            }
+            PackedOp::Put(kind, key, packed) => self.put_of_group(changes, kind, key, &packed)?,
             PackedOp::Unstage(group) => {
                 if self.remove(changes, keys::of_group(Kind::Staged, &group))? {
                     self.depths.staged = self.depths.staged.saturating_sub(1);
@@ -283,11 +280,28 @@ impl Engine {
             }
             PackedOp::Shelve(arrival, packed) => self.shelve(changes, *arrival, &packed)?,
             PackedOp::TakeOut(reference) => self.issue(changes, &reference, Self::take_out)?,
+            PackedOp::Void(reference) => self.take_out(changes, &reference)?,
             PackedOp::UseLastResort(reference) => self.issue(changes, &reference, Self::use_last_resort)?,
             PackedOp::Discard(reference) => self.discard(changes, &reference)?,
             PackedOp::KnowGone(reference, until) => self.know_gone(changes, reference, until)?,
             PackedOp::SkipTo(progress) => self.skip_to(progress),
         }
+        Ok(())
+    }
+
+    /// Something that a group has one of, or an entry of its log.
+    fn put_of_group(
+        &mut self,
+        changes: &mut Changes,
+        kind: Kind,
+        key: Vec<u8>,
+        packed: &Packed,
+    ) -> Result<(), Failure> {
+        if !self.is_there(changes, &key)? {
+            self.depths.groups = self.depths.groups.saturating_add(u64::from(kind == Kind::Head));
+            self.depths.staged = self.depths.staged.saturating_add(u64::from(kind == Kind::Staged));
+        }
+        put(changes, kind, key, packed);
         Ok(())
     }
 

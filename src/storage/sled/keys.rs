@@ -162,10 +162,15 @@ impl Kind {
         )
     }
 
+    /// The kind whose keys begin so.
+    pub(super) fn of_prefix(first: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.prefix() == first)
+    }
+
     /// The kind of a key, if its form is that of one.
     pub(super) fn of_key(key: &[u8]) -> Option<Self> {
         let (first, rest) = key.split_first()?;
-        let kind = Self::ALL.into_iter().find(|kind| kind.prefix() == *first)?;
+        let kind = Self::of_prefix(*first)?;
         let length = match kind {
             Self::Owner | Self::Keys | Self::Issued | Self::Cursor | Self::Counters => 1,
             Self::Inbox | Self::Owed | Self::Transaction | Self::SetAside | Self::Quarantined => 8,

@@ -213,13 +213,18 @@ pub(super) fn open<'a>(kind: Kind, key: &[u8], value: &'a [u8]) -> Result<Opened
 
 /// The bulk file that a value seems to name, whether or not the value is whole: what may be needed is kept.
 pub(super) fn bulk_name(key: &[u8], value: &[u8]) -> Option<Sha256> {
+    bulk_of(key, value).map(|bulk| bulk.name)
+}
+
+/// The same, with its length.
+pub(super) fn bulk_of(key: &[u8], value: &[u8]) -> Option<BulkRef> {
     let value = match Kind::of_key(key)? {
         Kind::Quarantined => quarantined(value)?.1,
         _ => value,
     };
     let place = *value.get(2)?;
     (place == 1 || place == 2).then_some(())?;
-    Some(reference(value.get(FRAME_BYTES..)?).ok()?.0.name)
+    Some(reference(value.get(FRAME_BYTES..)?).ok()?.0)
 }
 
 /// The value of a quarantined record: its former key and its bytes.

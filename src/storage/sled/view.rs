@@ -15,10 +15,11 @@ use super::engine::{Changes, Engine, Loaded, Parts};
 use super::forms::{FrozenGroup, Known, Whereabouts};
 use super::keys::{self, KEY_BYTES, Kind};
 use super::log::Failure;
-use super::record::Damage;
+use super::record::{self, Damage};
 use crate::storage::copy::Record;
-use crate::telemetry;
 
+/// About what a key takes that is kept, beside its bytes.
+const ENTRY_BYTES: usize = 100;
 /// No two copies that one process makes have the same number, not even if the store is opened anew between them.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
@@ -31,6 +32,8 @@ pub(super) struct View {
     /// What stood under keys that were written since.
     kept: Changes,
     kept_bytes: usize,
+    /// Of files that stay because of it, or may.
+    kept_file_bytes: u64,
     /// How many bytes may be kept.
     pub(super) most: usize,
     /// Where the next page begins; nowhere if everything was told.
@@ -40,11 +43,22 @@ pub(super) struct View {
     damaged: u64,
 }
 
+/// A part of a copy.
+struct Page {
+    records: Vec<Record>,
+    damaged: u64,
+    is_last: bool,
+}
+
 impl View {
     /// Keeps what stands under a key that is about to be written.
     fn keep(&mut self, key: &[u8], before: Option<&[u8]>) {
+        // Each writing may have left a file without a name.
+        let file = before.and_then(|before| record::bulk_of(key, before));
+        let bytes = file.map_or(0, |file| u64::from(file.length));
+        self.kept_file_bytes = self.kept_file_bytes.saturating_add(bytes);
         if !self.kept.contains_key(key) {
-            let bytes = before.map_or(0, <[u8]>::len).saturating_add(key.len());
+            let bytes = before.map_or(0, <[u8]>::len).saturating_add(key.len()).saturating_add(ENTRY_BYTES);
             self.kept_bytes = self.kept_bytes.saturating_add(bytes);
             self.kept.insert(key.to_vec(), before.map(<[u8]>::to_vec));
         }
@@ -56,7 +70,7 @@ impl Engine {
     pub(super) fn keep_for_view(&mut self, key: &[u8], before: Option<&[u8]>) {
         if let Some(view) = &mut self.view {
             view.keep(key, before);
-            if view.kept_bytes > view.most {
+            if view.kept_bytes > view.most || view.kept_file_bytes > limits::COPY_KEPT_FILE_BYTES {
                 tracing::warn!("a copy of the store was given up: too much was written while it was made");
                 self.view = None;
             }
@@ -92,6 +106,7 @@ impl Engine {
             first,
             kept: Changes::new(),
             kept_bytes: 0,
+            kept_file_bytes: 0,
             most: limits::COPY_KEPT_BYTES,
             next: Some(Vec::new()),
             groups: BTreeMap::new(),
@@ -106,25 +121,30 @@ impl Engine {
         }
     }
 
-    /// The next records of a copy, and how many were found damaged so far; none when everything was told.
-    fn view_page(&mut self, number: u64) -> Result<Result<(Vec<Record>, u64), BackendError>, Failure> {
-        let Some(mut view) = self.view.take().filter(|view| view.number == number) else {
+    /// The next records of a copy, if there are some on the way to a next place.
+    fn view_page(&mut self, number: u64) -> Result<Result<Page, BackendError>, Failure> {
+        let is_it = self.view.as_ref().is_some_and(|view| view.number == number);
+        let Some(mut view) = self.view.take_if(|_| is_it) else {
             let why = "the copy was given up, because too much was written meanwhile, another one was begun, or the \
                        store failed: try again at a quieter time";
             return Ok(Err(BackendError::Unavailable(why.to_owned())));
         };
         let mut records = std::mem::take(&mut view.first);
-        while records.is_empty() && view.next.is_some() {
+        if records.is_empty() {
             records = self.rows_of(&mut view)?;
         }
-        let damaged = view.damaged;
+        let page = Page { records, damaged: view.damaged, is_last: view.next.is_none() };
         self.view = Some(view);
-        Ok(Ok((records, damaged)))
+        Ok(Ok(page))
     }
 
     /// Some rows on.
     fn rows_of(&mut self, view: &mut View) -> Result<Vec<Record>, Failure> {
         let Some(from) = view.next.take() else { return Ok(Vec::new()) };
+        if let Some(after) = after_untold(&from) {
+            view.next = Some(after);
+            return Ok(Vec::new());
+        }
         let mut rows = BTreeMap::new();
         let mut end = vec![u8::MAX; KEY_BYTES + 1];
         for row in self.log.range(&from, &end.clone())?.take(limits::COPY_PAGE) {
@@ -157,7 +177,6 @@ impl Engine {
                     view.damaged = view.damaged.saturating_add(1);
                     let name = Kind::of_key(&key).map_or("unknown", Kind::name);
                     tracing::error!(record = name, key = %key.escape_ascii(), %damage, "not in the copy: a damaged record");
-                    telemetry::record::quarantined(name);
                 }
             }
         }
@@ -263,6 +282,13 @@ fn hash_of(key: &[u8]) -> Result<&[u8], Damage> {
     key.get(1..33).ok_or(Damage::Form)
 }
 
+/// Where the next kind of rows begins, if copies do not speak of those that begin here.
+fn after_untold(from: &[u8]) -> Option<Vec<u8>> {
+    let first = *from.first()?;
+    let kind = Kind::of_prefix(first)?;
+    (!is_told(kind)).then(|| vec![first.saturating_add(1)])
+}
+
 /// Whether copies speak of this kind. The rest is told at once, follows from others, or is of this store alone.
 fn is_told(kind: Kind) -> bool {
     !matches!(
@@ -299,9 +325,14 @@ impl Copying {
     /// The next records; none when all were told.
     pub async fn next(&mut self) -> Result<Vec<Record>, BackendError> {
         let number = self.number;
-        let (records, damaged) = self.store.read(move |engine| engine.view_page(number)).await?;
-        self.damaged = damaged;
-        Ok(records)
+        loop {
+            // One question for each page: between two, others have their turn.
+            let page = self.store.read(move |engine| engine.view_page(number)).await?;
+            self.damaged = page.damaged;
+            if page.is_last || !page.records.is_empty() {
+                return Ok(page.records);
+            }
+        }
     }
 
     /// How many records could not be told because they are damaged.

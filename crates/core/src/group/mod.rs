@@ -19,7 +19,7 @@ mod register;
 mod standing;
 mod terms;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};

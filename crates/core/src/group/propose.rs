@@ -46,10 +46,14 @@ pub(super) fn judge(
     if envelope.content_type != ContentType::Proposal {
         return Err(Rejection::terms(Part::Proposal, "NotProposal", SECTION, "it is no proposal"));
     }
-    let proposer = proposer(group, by, envelope.sender, terms)?;
+    if current.is_none() && matches!(envelope.sender, Sender::Member(_)) {
+        return Err(Rejection::NotJoined { users: vec![by.user.clone()] });
+    }
+    // Before anybody looks at leaves: in another epoch the place may be somebody else's.
     if epoch < group.epoch() {
         return Err(Rejection::StaleEpoch { current, reserved: None });
     }
+    let proposer = proposer(group, by, envelope.sender, terms)?;
     if let (Proposer::Member(_), Some(freeze)) = (&proposer, group.agenda.frozen()) {
         return Err(Rejection::Frozen { reason: freeze.reason.clone() });
     }
@@ -84,9 +88,6 @@ pub(super) fn judge(
 fn proposer(group: &Group, by: &ClientId, sender: Sender, terms: &dyn Terms) -> Result<Proposer, Rejection> {
     match sender {
         Sender::NewMemberProposal => Ok(Proposer::Joiner(by.clone())),
-        Sender::Member(_) if group.epoch_for(by).is_none() => {
-            Err(Rejection::NotJoined { users: vec![by.user.clone()] })
-        }
         Sender::Member(leaf) => {
             if let Some(member) = group.mls.member(leaf) {
                 is_from(by, member.identity().and_then(|identity| terms.client(identity)))?;

@@ -24,13 +24,13 @@ use crate::rejection::{Code, Rejection};
 use crate::time::Timestamp;
 
 const ROOM: &str = "!room:a.org";
-const SERVICE: &str = "@:a.org/ed25519:1/KEY";
+pub(crate) const SERVICE: &str = "@:a.org/ed25519:1/KEY";
 
 /// Nothing must happen outside.
 const FREELY: Permit = Permit { effects: Vec::new(), cited: Vec::new() };
 
 /// Identities are `user/device`; the service has a key for suite 1 alone.
-struct Here;
+pub(crate) struct Here;
 
 impl Terms for Here {
     fn client(&self, identity: &[u8]) -> Option<ClientId> {
@@ -46,17 +46,17 @@ fn service_pair() -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()
 }
 
-fn service_key() -> [u8; 32] {
+pub(crate) fn service_key() -> [u8; 32] {
     service_pair().public_key().as_ref().try_into().unwrap()
 }
 
 /// As whoever has the key signs.
-fn signatures(to_sign: &ToSign) -> Vec<Vec<u8>> {
+pub(crate) fn signatures(to_sign: &ToSign) -> Vec<Vec<u8>> {
     assert_eq!(to_sign.key, service_key(), "the key that the group knows");
     to_sign.contents.iter().map(|content| service_pair().sign(content).as_ref().to_vec()).collect()
 }
 
-fn client(name: &str) -> Option<ClientId> {
+pub(crate) fn client(name: &str) -> Option<ClientId> {
     let (user, device) = name.split_once('/')?;
     Some(ClientId { user: UserId::parse(user)?, device: DeviceId::parse(device)? })
 }

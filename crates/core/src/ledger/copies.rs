@@ -1,9 +1,9 @@
 //! What is written where a store is filled from a copy, or turns out to be an older copy of itself.
 
 use super::{Ledger, LedgerError};
-use crate::batch::{Backend, Op};
+use crate::batch::{Backend, BackendError, Expect, Op};
 use crate::group::Frozen;
-use crate::ids::GroupId;
+use crate::ids::{GroupId, Sha256};
 use crate::limits;
 use crate::records::{Depths, Incoming, Progress, SetAside, SetAsideKind};
 use crate::time::Timestamp;
@@ -31,9 +31,16 @@ impl<B: Backend> Ledger<B> {
             && self.backend.depths().await? == Depths::default())
     }
 
-    /// Takes over what another store told of itself.
+    /// Begins to take over what another store told of itself: with its keys, so that nobody else begins with this one.
+    pub async fn begin_to_take_over(&self, keys: Sha256) -> Result<(), LedgerError> {
+        let untouched = vec![Expect::Unbound, Expect::KeysUnbound, Expect::Cursor(None)];
+        self.write("begin_to_take_over", untouched, vec![Op::BindKeys(keys)]).await?;
+        Ok(())
+    }
+
+    /// Takes over more of it, as long as the store is nobody's.
     pub async fn take_over(&self, ops: Vec<Op>) -> Result<(), LedgerError> {
-        self.write("take_over", Vec::new(), ops).await?;
+        self.write("take_over", vec![Expect::Unbound], ops).await?;
         Ok(())
     }
 
@@ -45,12 +52,12 @@ impl<B: Backend> Ledger<B> {
     /// Brings a store that was replaced by an older copy of itself into a state from which the service can go on without telling
     /// two stories: what was decided since the copy was made is not known any more.
     ///
-    /// `found` is how far this copy has come, and `reached` how far the store had. Every group is frozen, since it may have gone on. No KeyPackage of the stock is handed out any more. What waited in the
+    /// `reached` is how far the store had come; what came into the inbox from `since` on came after the copy took its place. Every group is frozen, since it may have gone on. No KeyPackage of the stock is handed out any more. What waited in the
     /// inbox, and what was staged, may have been answered in any way: it is set aside. Last the store skips beyond all
     /// numbers that were given out; until then whoever looks finds it behind, and this is done again.
     pub async fn recover(
         &self,
-        found: Progress,
+        since: u64,
         reached: Progress,
         frozen: &Frozen,
         now: Timestamp,
@@ -74,7 +81,7 @@ impl<B: Backend> Ledger<B> {
             }
             done.key_packages = done.key_packages.saturating_add(u64::try_from(page).unwrap_or(u64::MAX));
         }
-        done.set_aside = done.set_aside.saturating_add(self.set_inbox_aside(found.inbox, now).await?);
+        done.set_aside = done.set_aside.saturating_add(self.set_inbox_aside(since, now).await?);
         let beyond = Progress {
             inbox: reached.inbox.saturating_add(limits::NUMBERS_SKIPPED),
             owed: reached.owed.saturating_add(limits::NUMBERS_SKIPPED),
@@ -86,8 +93,15 @@ impl<B: Backend> Ledger<B> {
 
     /// Freezes a group, if it is not frozen; what is staged there is not any more. Says which of these there was to do.
     async fn stop_in_doubt(&self, group: &GroupId, frozen: &Frozen) -> Result<(bool, bool), LedgerError> {
-        let freezes = self.backend.frozen(group).await?.is_none();
-        let staged = self.backend.staged(group).await?.is_some();
+        // What is damaged stands in the way of nothing: it is replaced, or removed.
+        let freezes = match self.backend.frozen(group).await {
+            Err(BackendError::Damaged(_)) => true,
+            frozen => frozen?.is_none(),
+        };
+        let staged = match self.backend.staged(group).await {
+            Err(BackendError::Damaged(_)) => true,
+            staged => staged?.is_some(),
+        };
         let mut ops = Vec::new();
         ops.extend(freezes.then(|| Op::Freeze(group.clone(), frozen.clone())));
         ops.extend(staged.then(|| Op::Unstage(group.clone())));
@@ -102,7 +116,7 @@ impl<B: Backend> Ledger<B> {
     async fn set_inbox_aside(&self, below: u64, now: Timestamp) -> Result<u64, LedgerError> {
         let (mut count, mut last) = (0_u64, None);
         loop {
-            let page = self.backend.inbox(last, limits::ANSWERS_FORGOTTEN_AT_ONCE).await?;
+            let page = self.backend.inbox(last, limits::RECOVERED_AT_ONCE).await?;
             let Some(end) = page.last() else { return Ok(count) };
             last = Some(end.seq);
             let mut ops = Vec::new();

@@ -226,7 +226,7 @@ impl<B: Backend> Ledger<B> {
     /// handed out since, the store has never heard of; its device must not offer it again.
     pub async fn void_key_packages(&self) -> Result<usize, LedgerError> {
         let page = self.backend.any_stocked(limits::KEY_PACKAGES_SWEPT_AT_ONCE).await?;
-        self.sweep("void_key_packages", page, Op::TakeOut).await
+        self.sweep("void_key_packages", page, Op::Void).await
     }
 
     async fn sweep(

@@ -78,7 +78,8 @@ impl<B: Backend> Ledger<B> {
     }
 
     /// Writes a decision down that needed nothing outside, in a group where a commit was staged and took too long. That one is
-    /// refused by it, in the same write.
+    /// refused by it, in the same write. One that came under the same key, sent twice, gets the winner's answer instead, which
+    /// is not remembered a second time.
     pub async fn overtake(
         &self,
         row: InboxSeq,
@@ -94,6 +95,11 @@ impl<B: Backend> Ledger<B> {
         }
         let group = decision.head.group.clone();
         let (key, _) = told.answer;
+        if refusal.remember.as_ref().is_some_and(|(refused, _)| *refused == key) {
+            let what =
+                "one question has one answer: what it overtakes was asked under the same key".to_owned();
+            return Err(LedgerError::Unavailable(what));
+        }
         let (mut expect, mut ops) = write_down(&mut decision, row, told, now);
         expect.extend([
             Expect::StagedIn(group.clone(), Some(staged.row)),

@@ -8,7 +8,8 @@ mod work;
 pub use copies::Recovered;
 
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
-use crate::ids::{Epoch, GroupId, InboxSeq, OwedId, Sha256, SyncToken, UserId};
+use crate::group::Group;
+use crate::ids::{GroupId, InboxSeq, OwedId, Sha256, SyncToken, UserId};
 use crate::limits;
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, PushTransaction, SetAside, SetAsideKind,
@@ -112,7 +113,9 @@ impl<B: Backend> Ledger<B> {
         if let Some(bound) = self.backend.owner().await? {
             return Ok(bound);
         }
-        self.write("bind", vec![Expect::Unbound], vec![Op::Bind(owner.clone())]).await?;
+        // A store that has keys and nobody is being filled from a copy.
+        let nobodys = vec![Expect::Unbound, Expect::KeysUnbound];
+        self.write("bind", nobodys, vec![Op::Bind(owner.clone())]).await?;
         Ok(owner.clone())
     }
 
@@ -176,17 +179,18 @@ impl<B: Backend> Ledger<B> {
         Ok(ids.into_iter().zip(owed).map(|(id, owed)| Durable(OwedRow { id, owed })).collect())
     }
 
-    /// Answers a message by the state that a group is in, or, with no epoch, by there being none; refused if somebody has moved
-    /// the group meanwhile.
+    /// Answers a message by the state that a group is in, or, with no group, by there being none; refused if somebody has
+    /// moved the group meanwhile, or has changed what it owes: a proposal may be known by now that was not.
     pub async fn answer_as_of(
         &self,
-        group: &GroupId,
-        epoch: Option<Epoch>,
+        id: &GroupId,
+        group: Option<&Group>,
         answered: Answered,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let (mut expect, ops) = answered.into_batch(now);
-        expect.push(Expect::GroupAt(group.clone(), epoch));
+        expect.push(Expect::GroupAt(id.clone(), group.map(Group::epoch)));
+        expect.extend(group.map(|group| Expect::AgendaAt(id.clone(), group.agenda().stored())));
         self.write("answer_as_of", expect, ops).await?;
         Ok(())
     }

@@ -17,6 +17,11 @@ pub(super) fn judge(state: &RoomState, service: &UserId, caller: &ClientId) -> R
     if !is_creator {
         return Err(Rejection::forbidden("only the user who created the room may register its group"));
     }
+    if was_registered(state, service) {
+        let reason = "the room's state says that this service had its group before, and the service knows nothing of it any more: \
+                      its operator must look";
+        return Err(Rejection::Frozen { reason: reason.into() });
+    }
     may_begin(state, service, caller, &creation)
 }
 
@@ -70,6 +75,14 @@ fn may_begin(
         }
     })?;
     Ok(Permitted::default())
+}
+
+/// Whether the service itself has written that the room has a group. Two first epochs of one group would be two stories.
+fn was_registered(state: &RoomState, service: &UserId) -> bool {
+    [Prefix::Stable, Prefix::Unstable].into_iter().any(|prefix| {
+        let event = state.get(&prefix.event_type(Name::DeliveryService), service.as_str());
+        event.is_some_and(|event| event.sender == *service && event.content.get("group_id").is_some())
+    })
 }
 
 /// A room that is not this service's. It tells whose it is, if that is known.

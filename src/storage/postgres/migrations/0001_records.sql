@@ -109,8 +109,12 @@ CREATE TABLE frozen (
     record bytea NOT NULL
 );
 
--- How often one was taken out, or a last resort used.
-CREATE SEQUENCE issued AS bigint MINVALUE 0 START 0;
+-- How often one was taken out, or a last resort used: the sum, so that those who count at once do not wait for each other.
+CREATE TABLE issued (
+    place smallint PRIMARY KEY,
+    count bigint NOT NULL DEFAULT 0
+);
+INSERT INTO issued (place) SELECT generate_series(0, 63);
 
 -- KeyPackages: those in stock have a record, the others are known so that they do not come back.
 CREATE TABLE key_packages (
@@ -127,6 +131,7 @@ CREATE TABLE key_packages (
     record bytea
 );
 CREATE INDEX key_packages_in_stock ON key_packages (account, device, place) WHERE record IS NOT NULL;
+CREATE UNIQUE INDEX key_packages_by_place ON key_packages (place);
 CREATE INDEX key_packages_by_end ON key_packages (known_until_ms);
 
 -- Damaged records that were moved out of the way, for the operator.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use maypole_core::batch::{Backend as _, BackendError, Batch, Expect, Op};
 use maypole_core::ids::{InboxSeq, OwedId, ProcessId};
+use maypole_core::records::Progress;
 use maypole_core::shares::{Share, Shares};
 use maypole_core::time::Timestamp;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -21,7 +22,7 @@ use crate::storage::conformance::samples::{
 use crate::storage::postgres::Store;
 
 /// How many kinds of operations there are.
-const OPS: usize = 25;
+const OPS: usize = 30;
 /// How many kinds of expectations there are.
 const EXPECTS: usize = 15;
 
@@ -52,7 +53,7 @@ fn before() -> Batch {
 }
 
 /// Batches that hold each kind of expectation and of operation.
-fn batches() -> [Batch; 4] {
+fn batches() -> [Batch; 5] {
     let row = InboxSeq::new;
     let taken_in = batch(
         vec![
@@ -108,7 +109,12 @@ fn batches() -> [Batch; 4] {
             Op::Unfreeze(group(3)),
         ],
     );
-    let shelves = batch(
+    [taken_in, decided, staging, shelved(), copied()]
+}
+
+/// What happens to KeyPackages.
+fn shelved() -> Batch {
+    batch(
         vec![
             Expect::NewKeyPackage(reference(8)),
             Expect::InStock(reference(1)),
@@ -121,9 +127,20 @@ fn batches() -> [Batch; 4] {
             // The last resort of the same suite.
             Op::Shelve(key_package("bob", 20, 100, 50)),
             Op::Discard(reference(2)),
+            Op::Void(reference(20)),
         ],
-    );
-    [taken_in, decided, staging, shelves]
+    )
+}
+
+/// What copies of stores consist of beside that.
+fn copied() -> Batch {
+    let ops = vec![
+        Op::KnowGone(reference(9), Timestamp::from_millis(7)),
+        Op::ReceiveAs(InboxSeq::new(40), message(7, 50)),
+        Op::OweAs(OwedId::new(40), owed(7, 50)),
+        Op::SkipTo(Progress { inbox: 50, owed: 50, issued: 50 }),
+    ];
+    batch(Vec::new(), ops)
 }
 
 /// Which kind an operation is of. A new one belongs into a batch above.
@@ -154,6 +171,11 @@ fn kind_of(op: &Op) -> usize {
         Op::TakeOut(_) => 22,
         Op::UseLastResort(_) => 23,
         Op::Discard(_) => 24,
+        Op::ReceiveAs(..) => 25,
+        Op::OweAs(..) => 26,
+        Op::SkipTo(_) => 27,
+        Op::KnowGone(..) => 28,
+        Op::Void(_) => 29,
     }
 }
 

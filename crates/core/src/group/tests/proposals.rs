@@ -264,3 +264,21 @@ fn a_group_comes_back_with_what_waits_in_it() {
     let damaged = restoring.finish(party.group.head().clone(), Some(agenda), &Here);
     assert!(matches!(damaged, Err(RestoreError::Proposal(_))));
 }
+
+#[test]
+fn a_late_proposal_is_late_whoever_has_its_leaf_now() {
+    let mut party = Party::of(&[BOB, CAROL]);
+    let update = party.member(CAROL).propose_update().unwrap();
+    let carols = party.group.leaf_of(&id(CAROL), &Here).unwrap();
+    let request = Request::Propose { epoch: party.group.epoch(), message: update };
+    party.announce(&[CAROL], Cause::Left).unwrap();
+    party.update(BOB, true).unwrap();
+    for name in [DAN, CAROL] {
+        let member = Member::new(name, 1).unwrap();
+        let made = party.member(ALICE).add(&[member.key_package().unwrap()]).unwrap();
+        party.accept(ALICE, &made).unwrap();
+    }
+    assert_eq!(party.group.leaf_of(&id(DAN), &Here), Some(carols), "it is another's now");
+    let refusal = refused(party.case(&mut Case::new(command(CAROL, request))));
+    assert_eq!(refusal, Rejection::StaleEpoch { current: Some(party.group.epoch()), reserved: None });
+}

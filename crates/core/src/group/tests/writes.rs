@@ -286,6 +286,9 @@ fn what_needs_nothing_overtakes_what_is_staged_and_refuses_it() {
     assert!(done(ledger.overtake(own, overtaken, *needing, told(1), party.now)).is_err());
     let wrong = decide(&mut party);
     assert!(done(ledger.overtake(own, (&staged, refusal(own)), *wrong, told(1), party.now)).is_err());
+    let twin = decide(&mut party);
+    let overtaken = (&staged, refusal(other));
+    assert!(done(ledger.overtake(own, overtaken, *twin, told(2), party.now)).is_err(), "asked under one key");
     assert!(written(&ledger).is_empty(), "nothing was done");
 
     let decision = decide(&mut party);
@@ -301,4 +304,28 @@ fn what_needs_nothing_overtakes_what_is_staged_and_refuses_it() {
     assert_eq!(group.epoch().get(), epoch + 1);
     let mut late = Case::new(staged_command);
     assert_eq!(refused(begin(Some(&group), &mut late)).code(), Code::StaleEpoch);
+}
+
+#[test]
+fn an_answer_by_a_groups_state_holds_only_while_the_group_owes_the_same() {
+    let mut party = Party::of(&[BOB]);
+    let ledger = noting();
+    let id_of_group = party.group.id().clone();
+    let answered =
+        || Answered { row: InboxSeq::new(1), remember: Some((key(1), answer())), owed: vec![owed()] };
+    let mut revisions = Vec::new();
+    for announced in [false, true] {
+        if announced {
+            party.announce(&[BOB], Cause::Left).unwrap();
+        }
+        done(ledger.answer_as_of(&id_of_group, Some(&party.group), answered(), party.now)).unwrap();
+        let [batch] = written(&ledger).try_into().unwrap();
+        assert!(batch.expect.contains(&Expect::GroupAt(id_of_group.clone(), Some(party.group.epoch()))));
+        revisions.extend(batch.expect.into_iter().filter(|expect| matches!(expect, Expect::AgendaAt(..))));
+    }
+    let at = |revision| Expect::AgendaAt(id_of_group.clone(), revision);
+    assert_eq!(revisions, [at(None), at(Some(1))]);
+    done(ledger.answer_as_of(&id_of_group, None, answered(), party.now)).unwrap();
+    let [batch] = written(&ledger).try_into().unwrap();
+    assert!(batch.expect.contains(&Expect::GroupAt(id_of_group.clone(), None)), "there is none");
 }

@@ -112,3 +112,33 @@ fn in_version_12_an_additional_creator_needs_no_power_levels() {
     assert!(Room::new("12").without(POWER_LEVELS).register(ALICE).is_ok());
     assert!(frozen(Room::new("11").without(POWER_LEVELS).register(ALICE)).contains("no power levels"));
 }
+
+/// As after an older copy of the store was restored: a second first epoch would be a second story.
+#[test]
+fn a_group_that_the_service_has_forgotten_is_not_registered_again() {
+    both(|room| {
+        for kind in ["m.mls.delivery_service", "org.matrix.msc4244.mls.delivery_service"] {
+            let event = |sender: &str, key: &str, content: Value| {
+                let like = room.state.get("m.room.create", "").unwrap().clone();
+                let sender = ruma::UserId::parse(sender).unwrap();
+                let mut with = room.clone();
+                with.state.put(StateEvent {
+                    kind: kind.into(),
+                    state_key: key.into(),
+                    sender,
+                    content,
+                    ..like
+                });
+                with.register(ALICE)
+            };
+            let group = || json!({"term": 1, "generation": 0, "group_id": "IXJvb20"});
+            let refused = event(SERVICE, SERVICE, group());
+            let Err(Rejection::Frozen { reason }) = refused else { panic!("{refused:?}") };
+            assert!(reason.contains("had its group before"), "{reason}");
+            // What others write says nothing, nor does an event without a group.
+            assert_eq!(event(ALICE, SERVICE, group()), Ok(Permitted::default()));
+            assert_eq!(event(SERVICE, ALICE, group()), Ok(Permitted::default()));
+            assert_eq!(event(SERVICE, SERVICE, json!({})), Ok(Permitted::default()));
+        }
+    });
+}

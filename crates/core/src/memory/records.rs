@@ -1,21 +1,22 @@
-//! A back end that is obviously right: everything in memory, nothing clever.
+//! Records that are obviously right: everything in memory, nothing clever.
 
 use std::collections::BTreeMap;
 
-use maypole_core::batch::{Batch, Expect, Op};
-use maypole_core::directory::{KeyPackage, LastResort, Standing, Stock};
-use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{
-    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, Sha256, SyncToken, UserId,
+use crate::batch::{Batch, Expect, Op};
+use crate::directory::{KeyPackage, LastResort, Shelved, Standing, Stock};
+use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use crate::ids::{
+    ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, Sha256, ShelfPlace, SyncToken, UserId,
 };
-use maypole_core::limits;
-use maypole_core::records::{
+use crate::limits;
+use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, Progress, PushTransaction, SetAside,
 };
-use maypole_core::time::Timestamp;
+use crate::time::Timestamp;
 
-#[derive(Default)]
-pub(crate) struct Model {
+/// Everything that a back end keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
     owner: Option<UserId>,
     keys: Option<Sha256>,
     cursor: Option<SyncToken>,
@@ -36,18 +37,21 @@ pub(crate) struct Model {
     key_packages: Vec<Kept>,
     gone: BTreeMap<KeyPackageRef, Timestamp>,
     issued: u64,
+    next_place: u64,
 }
 
 /// A KeyPackage that is known.
+#[derive(Clone, Debug)]
 struct Kept {
+    place: ShelfPlace,
     key_package: KeyPackage,
     in_stock: bool,
     used: bool,
 }
 
-impl Model {
-    /// The numbers given out for what is owed, or the first expectation that does not hold.
-    pub(super) fn apply(&mut self, batch: Batch) -> Result<Vec<OwedId>, Expect> {
+impl Records {
+    /// Applies a batch: the numbers given out for what is owed, or the first expectation that does not hold.
+    pub fn apply(&mut self, batch: Batch) -> Result<Vec<OwedId>, Expect> {
         if let Some(broken) = batch.expect.into_iter().find(|expect| !self.holds(expect)) {
             return Err(broken);
         }
@@ -130,9 +134,12 @@ impl Model {
             Op::Unstage(group) => drop(self.staged.remove(&group)),
             Op::Freeze(group, frozen) => drop(self.frozen.insert(group, frozen)),
             Op::Unfreeze(group) => drop(self.frozen.remove(&group)),
-            Op::Shelve(_) | Op::TakeOut(_) | Op::UseLastResort(_) | Op::KnowGone(..) | Op::Discard(_) => {
-                self.carry_to_shelf(op);
-            }
+            Op::Shelve(_)
+            | Op::TakeOut(_)
+            | Op::Void(_)
+            | Op::UseLastResort(_)
+            | Op::KnowGone(..)
+            | Op::Discard(_) => self.carry_to_shelf(op),
             Op::SkipTo(progress) => {
                 let Progress { inbox, owed, issued } = self.progress().at_least(progress);
                 (self.next_inbox, self.next_owed, self.issued) = (inbox, owed, issued);
@@ -154,7 +161,9 @@ impl Model {
                         kept.in_stock = false;
                     }
                 }
-                self.key_packages.push(Kept { key_package, in_stock: true, used: false });
+                let place = ShelfPlace::new(self.next_place);
+                self.next_place += 1;
+                self.key_packages.push(Kept { place, key_package, in_stock: true, used: false });
             }
             Op::TakeOut(reference) => {
                 self.issued += 1;
@@ -164,6 +173,7 @@ impl Model {
                 self.issued += 1;
                 self.change(&reference, |kept| kept.used = true);
             }
+            Op::Void(reference) => self.change(&reference, |kept| kept.in_stock = false),
             Op::KnowGone(reference, until) => {
                 self.key_packages.retain(|kept| kept.key_package.reference != reference);
                 self.gone.insert(reference, until);
@@ -172,36 +182,44 @@ impl Model {
                 self.gone.remove(&reference);
                 self.key_packages.retain(|kept| kept.key_package.reference != reference);
             }
-            other => panic!("{other:?} is of something else"),
+            // The rest is of something else.
+            _ => {}
         }
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    /// How far the store has come.
+    pub fn progress(&self) -> Progress {
         Progress { inbox: self.next_inbox, owed: self.next_owed, issued: self.issued }
     }
 
-    pub(super) fn keys(&self) -> Option<Sha256> {
+    /// What the keys of its service are known by.
+    pub fn keys(&self) -> Option<Sha256> {
         self.keys
     }
 
-    pub(super) fn owner(&self) -> Option<UserId> {
+    /// Whose store this is.
+    pub fn owner(&self) -> Option<UserId> {
         self.owner.clone()
     }
 
-    pub(super) fn cursor(&self) -> Option<SyncToken> {
+    /// The position in the homeserver's stream.
+    pub fn cursor(&self) -> Option<SyncToken> {
         self.cursor.clone()
     }
 
-    pub(super) fn inbox(&self, after: Option<InboxSeq>, limit: usize) -> Vec<InboxRow> {
+    /// Rows of the inbox after a place, oldest first.
+    pub fn inbox(&self, after: Option<InboxSeq>, limit: usize) -> Vec<InboxRow> {
         let rows = self.inbox.iter().filter(|(seq, _)| after.is_none_or(|after| **seq > after));
         rows.take(limit).map(|(seq, item)| InboxRow { seq: *seq, item: item.clone() }).collect()
     }
 
-    pub(super) fn answer(&self, key: AnswerKey) -> Option<Answer> {
+    /// What is remembered under a key, expired or not.
+    pub fn answer(&self, key: AnswerKey) -> Option<Answer> {
         self.answers.get(&key).cloned()
     }
 
-    pub(super) fn expired_answers(&self, before: Timestamp, limit: usize) -> Vec<AnswerKey> {
+    /// Keys of answers that expire at a time at the latest, oldest first.
+    pub fn expired_answers(&self, before: Timestamp, limit: usize) -> Vec<AnswerKey> {
         let mut expired: Vec<_> = self
             .answers
             .iter()
@@ -212,53 +230,66 @@ impl Model {
         expired.into_iter().take(limit).map(|(_, key)| key).collect()
     }
 
-    pub(super) fn owed(&self, after: Option<OwedId>, limit: usize) -> Vec<OwedRow> {
+    /// Rows of the outbox after a place, oldest first.
+    pub fn owed(&self, after: Option<OwedId>, limit: usize) -> Vec<OwedRow> {
         let rows = self.owed.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
         rows.take(limit).map(|(id, owed)| OwedRow { id: *id, owed: owed.clone() }).collect()
     }
 
-    pub(super) fn set_aside(&self, limit: usize) -> Vec<SetAside> {
+    /// What was set aside, newest first.
+    pub fn set_aside(&self, limit: usize) -> Vec<SetAside> {
         self.aside.iter().rev().take(limit).cloned().collect()
     }
 
-    pub(super) fn head(&self, group: &GroupId) -> Option<Head> {
+    /// Where a group stands.
+    pub fn head(&self, group: &GroupId) -> Option<Head> {
         self.heads.get(group).cloned()
     }
 
-    pub(super) fn agenda(&self, group: &GroupId) -> Option<Agenda> {
+    /// What a group owes.
+    pub fn agenda(&self, group: &GroupId) -> Option<Agenda> {
         self.agendas.get(group).cloned()
     }
 
-    pub(super) fn snapshot(&self, group: &GroupId) -> Option<Snapshot> {
+    /// A group's newest snapshot.
+    pub fn snapshot(&self, group: &GroupId) -> Option<Snapshot> {
         self.snapshots.get(group).cloned()
     }
 
-    pub(super) fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Vec<Entry> {
-        let of_group = self.logs.iter().filter(|((of, epoch), _)| of == group && *epoch >= from);
+    /// Entries of a group's log from an epoch on, in order.
+    pub fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Vec<Entry> {
+        let from = self.logs.range((group.clone(), from)..);
+        let of_group = from.take_while(|((of, _), _)| of == group);
         of_group.take(limit).map(|(_, entry)| entry.clone()).collect()
     }
 
-    pub(super) fn log_begins(&self, group: &GroupId) -> Option<Epoch> {
-        self.logs.keys().find(|(of, _)| of == group).map(|(_, epoch)| *epoch)
+    /// The epoch of the first entry in a group's log.
+    pub fn log_begins(&self, group: &GroupId) -> Option<Epoch> {
+        self.log(group, Epoch::ZERO, 1).first().map(|entry| entry.epoch)
     }
 
-    pub(super) fn groups(&self) -> Vec<GroupId> {
+    /// All groups, in the order of their names.
+    pub fn groups(&self) -> Vec<GroupId> {
         self.heads.keys().cloned().collect()
     }
 
-    pub(super) fn staged(&self, group: &GroupId) -> Option<Staged> {
+    /// What is staged in a group.
+    pub fn staged(&self, group: &GroupId) -> Option<Staged> {
         self.staged.get(group).cloned()
     }
 
-    pub(super) fn staged_groups(&self) -> Vec<(GroupId, InboxSeq)> {
+    /// Where something is staged, and the message that it came with, by the names of the groups.
+    pub fn staged_groups(&self) -> Vec<(GroupId, InboxSeq)> {
         self.staged.iter().map(|(group, staged)| (group.clone(), staged.row)).collect()
     }
 
-    pub(super) fn frozen(&self, group: &GroupId) -> Option<Frozen> {
+    /// Whether and why a group is frozen.
+    pub fn frozen(&self, group: &GroupId) -> Option<Frozen> {
         self.frozen.get(group).cloned()
     }
 
-    pub(super) fn frozen_groups(&self) -> Vec<(GroupId, Frozen)> {
+    /// Groups that are frozen, by their names.
+    pub fn frozen_groups(&self) -> Vec<(GroupId, Frozen)> {
         self.frozen.iter().map(|(group, frozen)| (group.clone(), frozen.clone())).collect()
     }
 
@@ -272,12 +303,20 @@ impl Model {
         in_stock.filter(move |kept| kept.key_package.last_resort == last_resorts)
     }
 
-    pub(super) fn stocked(&self, client: &ClientId) -> Vec<KeyPackage> {
-        let of_client = self.in_stock(false).filter(|kept| kept.key_package.client == *client);
-        of_client.map(|kept| kept.key_package.clone()).collect()
+    /// A device's KeyPackages, oldest first, without last resorts.
+    pub fn stocked(&self, client: &ClientId) -> Vec<KeyPackage> {
+        self.shelved(client, None).into_iter().map(|shelved| shelved.key_package).collect()
     }
 
-    pub(super) fn last_resorts(&self, client: &ClientId) -> Vec<LastResort> {
+    /// The same after a place, with their places.
+    pub fn shelved(&self, client: &ClientId, after: Option<ShelfPlace>) -> Vec<Shelved> {
+        let of_client = self.in_stock(false).filter(|kept| kept.key_package.client == *client);
+        let later = of_client.filter(|kept| after.is_none_or(|after| kept.place > after));
+        later.map(|kept| Shelved { place: kept.place, key_package: kept.key_package.clone() }).collect()
+    }
+
+    /// A device's last resorts, by suite.
+    pub fn last_resorts(&self, client: &ClientId) -> Vec<LastResort> {
         let of_client = self.in_stock(true).filter(|kept| kept.key_package.client == *client);
         let mut found: Vec<LastResort> = of_client
             .map(|kept| LastResort { key_package: kept.key_package.clone(), used: kept.used })
@@ -286,7 +325,8 @@ impl Model {
         found
     }
 
-    pub(super) fn stock(&self, client: &ClientId, now: Timestamp) -> Stock {
+    /// How much a device has in stock that has not ended at a time.
+    pub fn stock(&self, client: &ClientId, now: Timestamp) -> Stock {
         let good = |key_package: &KeyPackage| key_package.ends >= now;
         let last_resorts = self.last_resorts(client);
         let last_resorts = || last_resorts.iter().filter(|last| good(&last.key_package));
@@ -297,7 +337,8 @@ impl Model {
         }
     }
 
-    pub(super) fn standing(&self, reference: &KeyPackageRef) -> Option<Standing> {
+    /// What is known of a KeyPackage.
+    pub fn standing(&self, reference: &KeyPackageRef) -> Option<Standing> {
         if self.gone.contains_key(reference) {
             return Some(Standing::Gone);
         }
@@ -305,8 +346,8 @@ impl Model {
         Some(if kept.in_stock { Standing::InStock } else { Standing::Gone })
     }
 
-    /// In the order of their times, and of their references.
-    pub(super) fn outlived(&self, now: Timestamp) -> Vec<(Timestamp, KeyPackageRef)> {
+    /// KeyPackages of which nothing need be known from a time on, in the order of their times, and of their references.
+    pub fn outlived(&self, now: Timestamp) -> Vec<(Timestamp, KeyPackageRef)> {
         let all = self.key_packages.iter().map(|kept| &kept.key_package);
         let outlived = all.filter(|key_package| key_package.known_until() <= now);
         let mut outlived: Vec<_> =
@@ -317,13 +358,15 @@ impl Model {
         outlived
     }
 
-    pub(super) fn any_stocked(&self) -> Vec<KeyPackageRef> {
+    /// All KeyPackages in stock, of any devices, without last resorts, in the order of their references.
+    pub fn any_stocked(&self) -> Vec<KeyPackageRef> {
         let mut all: Vec<_> = self.in_stock(false).map(|kept| kept.key_package.reference.clone()).collect();
         all.sort();
         all
     }
 
-    pub(super) fn depths(&self) -> Depths {
+    /// How much there is of everything.
+    pub fn depths(&self) -> Depths {
         Depths {
             inbox: self.inbox.len() as u64,
             owed: self.owed.len() as u64,

@@ -9,10 +9,11 @@ use maypole_core::ids::{InboxSeq, OwedId, ProcessId};
 use maypole_core::records::Progress;
 use maypole_core::shares::{Share, Shares};
 use maypole_core::time::Timestamp;
+use maypole_testkit::wait::eventually;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::wire::{Cut, Wire};
-use super::{CONNECTIONS, Schema, Server};
+use super::{Schema, Server};
 use crate::storage::Health;
 use crate::storage::conformance::Place as _;
 use crate::storage::conformance::samples::{
@@ -235,7 +236,8 @@ async fn scene(server: &Server, wire: &Wire) -> (Schema, Store) {
     place.close(store).await;
     let far = place.url().replace(&server.postgres.listens_at().to_string(), &wire.address().to_string());
     assert_ne!(far, place.url());
-    (place, Store::open(&far, CONNECTIONS).await.unwrap())
+    // One session: of two, one may know statements that the other asks for first, and then messages cannot be counted.
+    (place, Store::open(&far, 1).await.unwrap())
 }
 
 /// Tries a batch with a cut after one message more each time, until there is nothing left to cut.
@@ -253,6 +255,12 @@ async fn each_message(cut: Cut) {
         let (mut messages, mut unseen) = (0, 0);
         loop {
             let what = format!("batch {number}, {cut:?} {messages}");
+            // A session that is given back is tried first; that must not be counted in one round and not in the next.
+            eventually(Duration::from_secs(60), "the session to be given back", async || {
+                Ok((store.pool.num_idle() == 1).then_some(()))
+            })
+            .await
+            .unwrap();
             wire.cut_after(messages, cut);
             let outcome = store.apply(batch.clone()).await;
             let was_cut = wire.mend();

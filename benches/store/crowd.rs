@@ -139,10 +139,11 @@ pub(crate) async fn run(arguments: &Arguments, kind: Kind, at: &str) -> Result<(
     let crypto = available_parallelism()?.get() as f64 / floor.as_secs_f64();
     println!(
         "{}, {} groups at once: {rate:.0} commits a second decided and durable; {crypto:.0} by their signatures alone on all \
-         cores, {grouped:.0} writes of 4 KB by the store alone; {:.0} % of the smaller",
+         cores, {grouped:.0} writes of 4 KB by the store alone; {:.0} % of the smaller, at least 60 is the goal: {}",
         kind.name(),
         arguments.groups,
         100.0 * rate / crypto.min(grouped),
+        if rate >= 0.6 * crypto.min(grouped) { "met" } else { "missed" },
     );
     Ok(())
 }
@@ -150,15 +151,18 @@ pub(crate) async fn run(arguments: &Arguments, kind: Kind, at: &str) -> Result<(
 /// How many compare-and-swaps of 4 KB the store makes in a second, when so many wait at once.
 async fn grouped(store: &Store, at_once: u64, reels: &[Reel]) -> Result<f64> {
     const ROUNDS: u32 = 3;
+    let mut batches = Vec::new();
+    for reel in reels {
+        let head = store.head(&reel.id).await?.context("a group")?;
+        let expect = vec![Expect::GroupAt(reel.id.clone(), Some(head.epoch))];
+        let head = maypole_core::group::Head { notes: vec![7; 3_700], ..head };
+        batches.push(Batch { name: "swap", expect, ops: vec![Op::SetHead(head)] });
+    }
     let began = clock::monotonic();
     for _ in 0..ROUNDS {
         let mut writing = JoinSet::new();
-        for reel in reels {
-            let head = store.head(&reel.id).await?.context("a group")?;
-            let expect = vec![Expect::GroupAt(reel.id.clone(), Some(head.epoch))];
-            let head = maypole_core::group::Head { notes: vec![7; 3_700], ..head };
+        for batch in batches.iter().cloned() {
             let store = store.clone();
-            let batch = Batch { name: "swap", expect, ops: vec![Op::SetHead(head)] };
             writing.spawn(async move { store.apply(batch).await });
         }
         while let Some(done) = writing.join_next().await {

@@ -1,4 +1,5 @@
-//! How long it takes until a commit is decided and durable, and what many groups take: on the real stores, through the real core.
+//! How long it takes until a commit is judged, its receipt signed and all of it written durably, and what many groups take: on the
+//! real stores, through the real core. Outside of it are what a service asks the homeserver and the reading of the inbox.
 //!
 //! `cargo bench --bench store -- --help` says what can be asked. Beside each figure stands what cannot be left out, taken in the
 //! same run: the signatures of a commit, one `fdatasync`, one write of the store.
@@ -37,7 +38,8 @@ struct Arguments {
     /// On which store; both if it is not said.
     #[arg(long)]
     store: Vec<Kind>,
-    /// Where the embedded store and the database lie: a folder on a disk of the kind that is asked about.
+    /// Where the embedded store lies, and where `fdatasync` is measured: a folder on a disk of the kind that is asked about. The
+    /// database lies where the system has its temporary files.
     #[arg(long, default_value = "target")]
     folder: PathBuf,
     /// Commits one after the other in one group.

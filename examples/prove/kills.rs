@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use maypole::clock;
 use maypole_testkit::postgres::Postgres;
 use maypole_testkit::recorder::SplitMix64;
@@ -87,6 +87,7 @@ pub(crate) async fn run(kills: Kills, mut victim: Victim<'_>, place: &str, folde
             next_report += 100;
         }
     }
+    ensure!(score.promised > 0, "nothing was ever promised: this shows nothing");
     let store = place::open(place).await?;
     let epochs = score.look_back(&store).await?;
     store.close().await;

@@ -37,9 +37,9 @@ fn of_sixty_four_who_commit_at_once_one_wins_each_time_on_sled() {
 }
 
 #[test]
-fn of_sixty_four_who_commit_at_once_in_two_processes_one_wins_each_time_on_postgres() {
+fn of_sixty_four_who_commit_at_once_through_two_stores_one_wins_each_time_on_postgres() {
     let said = holds(&["races", "--store", "postgres", "--rounds", "5"]);
-    assert!(said.contains("by 2 processes: 5 won, 315 lost"), "{said}");
+    assert!(said.contains("by 2 stores: 5 won, 315 lost"), "{said}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Many devices commit for one epoch at once, epoch after epoch: one wins each time, and the others are told so.
 //!
 //! Each commit is judged by the core as if it were alone, and found good; then all decisions are written at once. On a
-//! database two processes do so, each with sessions of its own. Who loses finds the winner in the log, is judged again in the
+//! database they do so through two stores, each with sessions of its own, as two processes have. Who loses finds the winner in the log, is judged again in the
 //! new epoch, and is refused.
 
 mod checks;
@@ -100,7 +100,7 @@ pub(crate) async fn run(race: Race, places: &[String]) -> Result<String> {
         race.rounds,
         race.committers,
         places.len(),
-        if places.len() == 1 { "process" } else { "processes" },
+        if places.len() == 1 { "store" } else { "stores" },
         race.rounds,
         commits - race.rounds,
         commits as f64 / racing.max(0.001),

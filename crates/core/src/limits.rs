@@ -298,8 +298,8 @@ pub const SHARED_LOOK: Duration = Duration::from_millis(200);
 pub const POSTGRES_LOOK: Duration = Duration::from_secs(1);
 /// Damaged records that are kept for the operator; older ones make room.
 pub const QUARANTINED_ROWS: usize = 10_000;
-/// How long a store may wait for its own earlier handle to let go.
-pub const STORE_HANDOVER: Duration = Duration::from_secs(5);
+/// How long a store may wait for its own earlier handle to let go: as long as a disk that is very busy may take for a sync.
+pub const STORE_HANDOVER: Duration = Duration::from_secs(30);
 /// The first wait before a store that failed is opened again.
 pub const STORE_REOPEN_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait before a store that failed is opened again.

@@ -17,7 +17,6 @@ use crate::cli::asking::Asking;
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
 use crate::clock;
 use crate::service::{in_doubt, open_store};
-use crate::storage::Store;
 use crate::storage::copy::{ImportError, Reader, Tally, pour, restore};
 
 /// Copies that a backup leaves in its folder, if nothing else is said.
@@ -140,11 +139,8 @@ impl Import {
         }
         let store = asking.wait(open_store(&asking.settings().store))?;
         let ledger = Ledger::new(store);
-        let imported = open().and_then(|copy| asking.wait(restore(&ledger, copy)));
-        let imported = imported.and_then(|imported| {
-            asking.wait(distrust(&ledger, lost > 0))?;
-            Ok(imported)
-        });
+        let frozen = in_doubt(clock::now()).map_err(ImportError::from).map_err(failed)?;
+        let imported = open().and_then(|copy| asking.wait(restore(&ledger, copy, Some(&frozen))));
         asking.wait(ledger.backend().close());
         let imported = imported.map_err(failed)?;
         let out = &mut surroundings.out;
@@ -156,15 +152,6 @@ impl Import {
         )?;
         Ok(Exit::Ok)
     }
-}
-
-/// What is lacking may have been a freeze, or that a KeyPackage was given out.
-async fn distrust(ledger: &Ledger<Store>, is_incomplete: bool) -> Result<(), ImportError> {
-    if is_incomplete {
-        let (now, progress) = (clock::now(), ledger.progress().await?);
-        ledger.recover(progress.inbox, progress, &in_doubt(now)?, now).await?;
-    }
-    Ok(())
 }
 
 impl Backup {

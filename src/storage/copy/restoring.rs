@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use maypole_core::batch::{Backend, Op};
+use maypole_core::group::Frozen;
 use maypole_core::ids::UserId;
 use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
@@ -46,10 +47,12 @@ pub struct Restored {
     pub tally: Tally,
 }
 
-/// Takes a copy into a store. It belongs to nobody until everything is there: a service does not take a part for the whole.
+/// Takes a copy into a store. It belongs to nobody until everything is there: a service does not take a part for the whole. One
+/// that lacks what was damaged is taken in only if it is said how its groups are frozen, and they are before it is anybody's.
 pub async fn restore<B: Backend>(
     ledger: &Ledger<B>,
     mut copy: Reader<impl Read>,
+    distrust: Option<&Frozen>,
 ) -> Result<Restored, ImportError> {
     if !ledger.is_untouched().await? {
         return Err(ImportError::NotEmpty);
@@ -58,8 +61,13 @@ pub async fn restore<B: Backend>(
     loop {
         let records = match copy.read()? {
             Told::Records(records) => records,
-            Told::End { tally, .. } => {
+            Told::End { tally, damaged } => {
                 let owner = owner.ok_or(ImportError::Nobody)?;
+                if damaged > 0 {
+                    // What is lacking may have been a freeze, or that a KeyPackage was given out.
+                    let frozen = distrust.ok_or(ImportError::Incomplete(damaged))?;
+                    ledger.recover(progress.inbox, progress, frozen, frozen.frozen_at).await?;
+                }
                 ledger.take_over(vec![Op::SkipTo(progress), Op::Bind(owner.clone())]).await?;
                 return Ok(Restored { owner, tally });
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use maypole_core::batch::{Backend as _, Op};
 use maypole_core::ledger::Ledger;
-use maypole_core::memory::Records;
+use maypole_core::memory::{Memory, Records};
 use maypole_testkit::postgres::Postgres;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{Copied as _, Copying, ImportError, Reader, Record, Writer, restore};
 use crate::storage::conformance::Place;
 use crate::storage::conformance::random::{Step, carry_out, compare, step};
-use crate::storage::conformance::samples::{batch, head, key, message, owed, user};
+use crate::storage::conformance::samples::{batch, frozen, group, head, key, message, owed, user};
 use crate::storage::{Store, postgres};
 
 /// Where a store of either kind can be opened.
@@ -120,7 +120,7 @@ async fn random_stores_are_copied(seed: u64, server: &Server, from_database: boo
     let (tally, damaged) = Reader::open(&bytes[..]).unwrap().verify().unwrap();
     assert_eq!(damaged, 0);
     let ledger = Ledger::new(to.open().await);
-    let restored = restore(&ledger, Reader::open(&bytes[..]).unwrap()).await.unwrap();
+    let restored = restore(&ledger, Reader::open(&bytes[..]).unwrap(), None).await.unwrap();
     assert_eq!((&restored.owner, restored.tally), (&user("_mls_ds"), tally));
     to.close(ledger.into_backend()).await;
     let store = to.open().await;
@@ -129,7 +129,7 @@ async fn random_stores_are_copied(seed: u64, server: &Server, from_database: boo
     // It goes on as the first would have.
     let store = carry_out(&to, store, &mut model, steps(&mut runner, 20)).await;
     compare(&store, &model).await;
-    let again = restore(&Ledger::new(store.clone()), Reader::open(&bytes[..]).unwrap()).await;
+    let again = restore(&Ledger::new(store.clone()), Reader::open(&bytes[..]).unwrap(), None).await;
     assert!(matches!(again, Err(ImportError::NotEmpty)), "{again:?}");
     to.close(store).await;
 }
@@ -177,7 +177,7 @@ async fn a_store_with_many_pages_is_told_while_all_of_it_changes() {
         assert!(pages > 5, "{pages}");
         from.close(store).await;
         let ledger = Ledger::new(to.open().await);
-        restore(&ledger, Reader::open(&bytes[..]).unwrap()).await.unwrap();
+        restore(&ledger, Reader::open(&bytes[..]).unwrap(), None).await.unwrap();
         let store = ledger.into_backend();
         let found = (store.inbox(None, 9_999).await.unwrap(), store.owed(None, 9_999).await.unwrap());
         assert_eq!(found, expected);
@@ -215,11 +215,11 @@ async fn what_is_cut_changed_or_added_to_is_refused() {
 
     let to = Somewhere::Folder(tempfile::tempdir().unwrap());
     let ledger = Ledger::new(to.open().await);
-    let cut = restore(&ledger, Reader::open(&bytes[..bytes.len() - 1]).unwrap()).await;
+    let cut = restore(&ledger, Reader::open(&bytes[..bytes.len() - 1]).unwrap(), None).await;
     assert!(matches!(cut, Err(ImportError::Copy(_))), "{cut:?}");
     assert_eq!(ledger.owner().await.unwrap(), None, "half a store is nobody's");
     assert!(!ledger.is_untouched().await.unwrap());
-    let again = restore(&ledger, Reader::open(&bytes[..]).unwrap()).await;
+    let again = restore(&ledger, Reader::open(&bytes[..]).unwrap(), None).await;
     assert!(matches!(again, Err(ImportError::NotEmpty)), "{again:?}");
     to.close(ledger.into_backend()).await;
 }
@@ -263,4 +263,31 @@ async fn an_unfinished_copy_is_in_nobodys_way() {
     assert!(Reader::open(&second[..]).unwrap().verify().is_ok());
     assert!(first.next().await.is_err(), "it was given up");
     folder.close(store).await;
+}
+
+/// What is lacking may have been a freeze: taken in as it is, it is nobody's; distrusted, nothing goes on in it.
+#[tokio::test]
+async fn a_copy_that_lacks_damaged_records_is_refused_or_frozen() {
+    let (mut writer, mut bytes) = Writer::begin();
+    let records = vec![
+        Record::Owner(user("_mls_ds")),
+        Record::Keys(key(1).0),
+        Record::Head(head(1, 3, 9)),
+        Record::Inbox(maypole_core::ids::InboxSeq::new(0), message(0, 9)),
+        Record::Progress(maypole_core::records::Progress { inbox: 1, owed: 0, issued: 0 }),
+    ];
+    bytes.extend(writer.records(records).unwrap());
+    bytes.extend(writer.end(1).unwrap());
+    let ledger = Ledger::new(Memory::default());
+    let refused = restore(&ledger, Reader::open(&bytes[..]).unwrap(), None).await;
+    assert!(matches!(refused, Err(ImportError::Incomplete(1))), "{refused:?}");
+    assert_eq!(ledger.owner().await.unwrap(), None, "it is nobody's");
+
+    let ledger = Ledger::new(Memory::default());
+    let reason = frozen(7, 9);
+    restore(&ledger, Reader::open(&bytes[..]).unwrap(), Some(&reason)).await.unwrap();
+    let store = ledger.into_backend();
+    assert_eq!(store.owner().await.unwrap(), Some(user("_mls_ds")));
+    assert_eq!(store.frozen(&group(1)).await.unwrap(), Some(reason));
+    assert!(store.inbox(None, 9).await.unwrap().is_empty());
 }

@@ -15,7 +15,7 @@ pub struct Recovered {
     pub frozen: u64,
     /// KeyPackages that were voided.
     pub key_packages: u64,
-    /// Messages and staged commands that were set aside.
+    /// Messages that were set aside, those of staged commands among them.
     pub set_aside: u64,
 }
 
@@ -52,9 +52,10 @@ impl<B: Backend> Ledger<B> {
     /// Brings a store that was replaced by an older copy of itself into a state from which the service can go on without telling
     /// two stories: what was decided since the copy was made is not known any more.
     ///
-    /// `reached` is how far the store had come; what came into the inbox from `since` on came after the copy took its place. Every group is frozen, since it may have gone on. No KeyPackage of the stock is handed out any more. What waited in the
-    /// inbox, and what was staged, may have been answered in any way: it is set aside. Last the store skips beyond all
-    /// numbers that were given out; until then whoever looks finds it behind, and this is done again.
+    /// `reached` is how far the store had come; what came into the inbox from `since` on came after the copy took its place.
+    /// Every group is frozen, since it may have gone on. No KeyPackage of the stock is handed out any more. What waited in the
+    /// inbox, and what was staged, may have been answered in any way: it is set aside. Last the store skips beyond all numbers
+    /// that were given out; until then whoever looks finds it behind, and this is done again.
     pub async fn recover(
         &self,
         since: u64,
@@ -69,9 +70,8 @@ impl<B: Backend> Ledger<B> {
             let Some(end) = page.last() else { break };
             last = Some(end.clone());
             for group in &page {
-                let (freezes, set_aside) = self.stop_in_doubt(group, frozen).await?;
+                let freezes = self.stop_in_doubt(group, frozen).await?;
                 done.frozen = done.frozen.saturating_add(u64::from(freezes));
-                done.set_aside = done.set_aside.saturating_add(u64::from(set_aside));
             }
         }
         loop {
@@ -81,7 +81,7 @@ impl<B: Backend> Ledger<B> {
             }
             done.key_packages = done.key_packages.saturating_add(u64::try_from(page).unwrap_or(u64::MAX));
         }
-        done.set_aside = done.set_aside.saturating_add(self.set_inbox_aside(since, now).await?);
+        done.set_aside = self.set_inbox_aside(since, now).await?;
         let beyond = Progress {
             inbox: reached.inbox.saturating_add(limits::NUMBERS_SKIPPED),
             owed: reached.owed.saturating_add(limits::NUMBERS_SKIPPED),
@@ -91,8 +91,8 @@ impl<B: Backend> Ledger<B> {
         Ok(done)
     }
 
-    /// Freezes a group, if it is not frozen; what is staged there is not any more. Says which of these there was to do.
-    async fn stop_in_doubt(&self, group: &GroupId, frozen: &Frozen) -> Result<(bool, bool), LedgerError> {
+    /// Freezes a group, if it is not frozen; what is staged there is not any more. Says whether it was not frozen.
+    async fn stop_in_doubt(&self, group: &GroupId, frozen: &Frozen) -> Result<bool, LedgerError> {
         // What is damaged stands in the way of nothing: it is replaced, or removed.
         let freezes = match self.backend.frozen(group).await {
             Err(BackendError::Damaged(_)) => true,
@@ -108,7 +108,7 @@ impl<B: Backend> Ledger<B> {
         if !ops.is_empty() {
             self.write("recover_group", Vec::new(), ops).await?;
         }
-        Ok((freezes, staged))
+        Ok(freezes)
     }
 
     /// Sets aside the messages of the inbox. Invitations stay: they are looked at anew, and nobody is told two stories by that.

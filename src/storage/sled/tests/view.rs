@@ -10,7 +10,7 @@ use super::Somewhere;
 use crate::storage::conformance::Place as _;
 use crate::storage::conformance::samples::{batch, message, user};
 use crate::storage::copy::Record;
-use crate::storage::sled::Store;
+use crate::storage::sled::{Copying, Store};
 
 async fn fill(store: &Store, messages: u64, size: usize) {
     let mut ops = vec![Op::Bind(user("_mls_ds"))];
@@ -21,6 +21,18 @@ async fn fill(store: &Store, messages: u64, size: usize) {
 async fn empty(store: &Store, messages: u64) {
     let ops = (0..messages).map(|row| Op::Leave(InboxSeq::new(row))).collect();
     store.apply(batch(Vec::new(), ops)).await.unwrap();
+}
+
+/// How many messages are in the rest of a copy.
+async fn messages_of(copying: &mut Copying) -> usize {
+    let mut found = 0;
+    loop {
+        let records = copying.next().await.unwrap();
+        if records.is_empty() {
+            return found;
+        }
+        found += records.iter().filter(|record| matches!(record, Record::Inbox(..))).count();
+    }
 }
 
 #[tokio::test]
@@ -47,15 +59,7 @@ async fn files_that_it_may_need_stay_until_its_end() {
     let mut copying = store.copy().await.unwrap();
     empty(&store, 3).await;
     assert_eq!(place.bulk_files().len(), 3);
-    let mut found = 0;
-    loop {
-        let records = copying.next().await.unwrap();
-        if records.is_empty() {
-            break;
-        }
-        found += records.iter().filter(|record| matches!(record, Record::Inbox(..))).count();
-    }
-    assert_eq!(found, 3);
+    assert_eq!(messages_of(&mut copying).await, 3);
     drop(copying);
     eventually(Duration::from_secs(60), "the files to go", async || {
         assert!(store.inbox(None, 99).await.unwrap().is_empty());
@@ -71,18 +75,10 @@ async fn a_damaged_record_is_counted_and_the_rest_told() {
     let place = Somewhere::new();
     let store = place.open().await;
     fill(&store, 3, 20_000).await;
-    let copying = store.copy().await.unwrap();
+    let mut copying = store.copy().await.unwrap();
     let file = place.bulk_files().remove(0);
     std::fs::write(file, b"something else").unwrap();
-    let mut copying = copying;
-    let mut found = 0;
-    loop {
-        let records = copying.next().await.unwrap();
-        if records.is_empty() {
-            break;
-        }
-        found += records.iter().filter(|record| matches!(record, Record::Inbox(..))).count();
-    }
+    let found = messages_of(&mut copying).await;
     assert_eq!((found, copying.damaged()), (2, 1));
     place.close(store).await;
 }

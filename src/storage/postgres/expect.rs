@@ -4,6 +4,9 @@
 //! not be there cannot be locked: it is noted as absent, and written so that the database refuses it if somebody else was
 //! faster; the batch is then tried again, and finds the other's row.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use maypole_core::batch::Expect;
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, KeyPackageRef, Sha256};
 use maypole_core::records::{AnswerKey, PushTransaction};
@@ -13,10 +16,10 @@ use super::failure::Failure;
 use super::number::{from_column, to_column};
 use super::shelves;
 
-/// Rows that were expected not to be there, and are not; and the groups that are locked, with their epochs.
+/// Rows that were expected not to be there, and are not; and the groups that are locked, as they are.
 #[derive(Debug, Default)]
 pub(super) struct Absent {
-    locked: Vec<(GroupId, Option<u64>)>,
+    locked: BTreeMap<GroupId, Locked>,
     pub(super) answers: Vec<AnswerKey>,
     pub(super) transactions: Vec<PushTransaction>,
     pub(super) key_packages: Vec<KeyPackageRef>,
@@ -79,34 +82,66 @@ pub(super) async fn holds(
         }
         Expect::InStock(reference) => shelves::is_in_stock(connection, reference).await?,
         Expect::StockAtMost(client, most) => shelves::count(connection, client).await? <= *most,
-        Expect::GroupAt(group, epoch) => absent.lock(connection, group).await? == epoch.map(Epoch::get),
+        Expect::GroupAt(group, epoch) => absent.lock(connection, group).await?.epoch == epoch.map(Epoch::get),
         Expect::AgendaAt(group, revision) => {
-            absent.lock(connection, group).await?;
-            let query = "SELECT revision FROM agendas WHERE group_id = $1";
-            number_of(connection, query, group).await? == *revision
+            absent.lock(connection, group).await?.beside(connection).await?.revision == *revision
         }
         Expect::NotFrozen(group) => {
-            absent.lock(connection, group).await?;
-            number_of(connection, "SELECT at_ms FROM frozen WHERE group_id = $1", group).await?.is_none()
+            absent.lock(connection, group).await?.beside(connection).await?.frozen_at.is_none()
         }
         Expect::StagedIn(group, seq) => {
-            absent.lock(connection, group).await?;
-            let query = "SELECT inbox_seq FROM staged WHERE group_id = $1";
-            number_of(connection, query, group).await? == seq.map(InboxSeq::get)
+            absent.lock(connection, group).await?.beside(connection).await?.staged == seq.map(InboxSeq::get)
         }
     })
 }
 
+/// A group that this transaction has locked, there or not.
+#[derive(Debug)]
+struct Locked {
+    group: GroupId,
+    epoch: Option<u64>,
+    beside: Option<Beside>,
+}
+
+/// What stands beside a group.
+#[derive(Debug)]
+struct Beside {
+    revision: Option<u64>,
+    staged: Option<u64>,
+    frozen_at: Option<u64>,
+}
+
 impl Absent {
-    /// Locks a group, once in a transaction; its epoch if it is there. All that belongs to a group is written by who has locked
-    /// it: whoever else writes waits for the end of this transaction, or is done by now.
-    async fn lock(&mut self, connection: &mut PgConnection, group: &GroupId) -> Result<Option<u64>, Failure> {
-        if let Some((_, epoch)) = self.locked.iter().find(|(locked, _)| locked == group) {
-            return Ok(*epoch);
-        }
-        let epoch = lock(connection, group).await?;
-        self.locked.push((group.clone(), epoch));
-        Ok(epoch)
+    /// Locks a group, once in a transaction. All that belongs to a group is written by who has locked it: whoever else writes
+    /// waits for the end of this transaction, or is done by now.
+    async fn lock(&mut self, connection: &mut PgConnection, group: &GroupId) -> Result<&mut Locked, Failure> {
+        Ok(match self.locked.entry(group.clone()) {
+            Entry::Occupied(locked) => locked.into_mut(),
+            Entry::Vacant(free) => {
+                let epoch = lock(connection, group).await?;
+                free.insert(Locked { group: group.clone(), epoch, beside: None })
+            }
+        })
+    }
+}
+
+impl Locked {
+    /// What stands beside the group. Asked after it was locked, in a statement of its own: that one sees what was written by who
+    /// had it locked before.
+    async fn beside(&mut self, connection: &mut PgConnection) -> Result<&Beside, Failure> {
+        const BESIDE: &str = "SELECT (SELECT revision FROM agendas WHERE group_id = $1), \
+                              (SELECT inbox_seq FROM staged WHERE group_id = $1), \
+                              (SELECT at_ms FROM frozen WHERE group_id = $1)";
+        let beside = match self.beside.take() {
+            Some(beside) => beside,
+            None => {
+                let row = sqlx::query(BESIDE).bind(self.group.as_bytes()).fetch_one(connection).await?;
+                let number =
+                    |place: usize| Ok::<_, Failure>(row.try_get::<Option<i64>, _>(place)?.map(from_column));
+                Beside { revision: number(0)?, staged: number(1)?, frozen_at: number(2)? }
+            }
+        };
+        Ok(self.beside.insert(beside))
     }
 }
 

@@ -99,8 +99,10 @@ impl Group {
     fn verify_leaves(&self) -> Result<(), Refusal> {
         let leaves: Vec<u32> = self.tree.leaves().collect();
         let verify = |leaves: &[u32]| leaves.iter().copied().find(|leaf| !self.leaf_verifies(*leaf));
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let share = leaves.len().div_ceil(cores).max(LEAVES_PER_THREAD);
+        // How many cores there are is a question to the system, which a small group does not ask.
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = if leaves.len() > LEAVES_PER_THREAD { cores() } else { 1 };
+        let share = leaves.len().div_ceil(threads).max(LEAVES_PER_THREAD);
         let forged = thread::scope(|scope| {
             let mut shares = leaves.chunks(share);
             let own = shares.next().unwrap_or_default();

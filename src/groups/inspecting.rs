@@ -1,6 +1,6 @@
 //! Looking through the store, group after group: whether what it has of each fits together.
 
-use maypole_core::batch::{Backend, BackendError};
+use maypole_core::batch::Backend;
 use maypole_core::group::{Entry, Head, Terms};
 use maypole_core::ids::{ClientId, GroupId, InboxSeq, Sha256};
 use maypole_core::ledger::{Ledger, LedgerError};
@@ -12,19 +12,7 @@ use maypole_room::identity;
 
 use crate::admin::{Inspection, Problem, group_as_text};
 use crate::clock;
-use crate::storage::Store;
-
-/// A back end that keeps damaged records for the operator.
-pub trait Inspected: Backend {
-    /// How many it keeps.
-    fn quarantined(&self) -> impl Future<Output = Result<u64, BackendError>> + Send;
-}
-
-impl Inspected for Store {
-    async fn quarantined(&self) -> Result<u64, BackendError> {
-        Self::quarantined(self).await
-    }
-}
+use crate::storage::copy::Copied;
 
 /// The terms of any service over Matrix: whose leaf it is.
 struct AnyTerms;
@@ -41,8 +29,9 @@ impl Terms for AnyTerms {
 
 /// Looks at the groups behind a place, as many as there is time for and at least one. Without keys, the signatures of receipts are
 /// not looked at.
-pub async fn inspect<B: Inspected>(
+pub async fn inspect<B: Copied>(
     ledger: &Ledger<B>,
+    store: &B,
     keys: Option<&ServiceKeys>,
     after: Option<GroupId>,
 ) -> Result<Inspection, LedgerError> {
@@ -53,7 +42,7 @@ pub async fn inspect<B: Inspected>(
         inbox: depths.inbox,
         owed: depths.owed,
         set_aside: depths.set_aside,
-        quarantined: ledger.backend().quarantined().await?,
+        quarantined: store.quarantined().await?,
         ..Inspection::default()
     };
     let mut last = after;

@@ -16,7 +16,7 @@ mod road;
 mod tests;
 mod worker;
 
-pub use inspecting::{Inspected, inspect};
+pub use inspecting::inspect;
 pub use lanes::Lanes;
 pub use live::LiveGroups;
 pub use operator::Operator;

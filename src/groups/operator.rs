@@ -10,7 +10,7 @@ use maypole_core::limits;
 use maypole_room::description::ServiceKeys;
 use tokio::sync::mpsc;
 
-use super::inspecting::{Inspected, inspect};
+use super::inspecting::inspect;
 use super::lanes::Lanes;
 use super::road::Road;
 use crate::admin::{
@@ -23,19 +23,21 @@ use crate::storage::copy::{Copied, pour};
 /// Does what the operator asks.
 pub struct Operator<B: Backend> {
     pub(super) ledger: Arc<Ledger<B>>,
+    /// What the ledger writes to, to be looked at as it is.
+    store: B,
     pub(super) lanes: Arc<Lanes<Road<B>>>,
 }
 
-impl<B: Backend> Clone for Operator<B> {
+impl<B: Backend + Clone> Clone for Operator<B> {
     fn clone(&self) -> Self {
-        Self { ledger: self.ledger.clone(), lanes: self.lanes.clone() }
+        Self { ledger: self.ledger.clone(), store: self.store.clone(), lanes: self.lanes.clone() }
     }
 }
 
 impl<B: Backend> Operator<B> {
-    /// Knows what is in a ledger, and what waits in these lanes.
-    pub fn new(ledger: Arc<Ledger<B>>, lanes: Arc<Lanes<Road<B>>>) -> Self {
-        Self { ledger, lanes }
+    /// Knows what is in a ledger and the store under it, and what waits in these lanes.
+    pub fn new(ledger: Arc<Ledger<B>>, store: B, lanes: Arc<Lanes<Road<B>>>) -> Self {
+        Self { ledger, store, lanes }
     }
 
     /// Freezes a group. The commands that are on their way find it frozen when they are to be decided.
@@ -71,7 +73,7 @@ impl<B: Backend> Operator<B> {
     }
 }
 
-impl<B: Inspected + Copied> Operate for Operator<B> {
+impl<B: Copied + Clone> Operate for Operator<B> {
     async fn explain(&self, room: &RoomId) -> Result<Option<Explanation>, String> {
         self.look(room).await.map_err(|error| error.to_string())
     }
@@ -94,10 +96,10 @@ impl<B: Inspected + Copied> Operate for Operator<B> {
 
     async fn check(&self, after: Option<GroupId>) -> Result<Inspection, String> {
         let keys = ServiceKeys::parse(self.lanes.turn().service());
-        inspect(&self.ledger, keys.as_ref(), after).await.map_err(|error| error.to_string())
+        inspect(&self.ledger, &self.store, keys.as_ref(), after).await.map_err(|error| error.to_string())
     }
 
     async fn copy(&self, pieces: mpsc::Sender<Vec<u8>>) -> Result<(), String> {
-        pour(self.ledger.backend(), pieces).await.map_err(|error| error.to_string())
+        pour(&self.store, pieces).await.map_err(|error| error.to_string())
     }
 }

@@ -153,7 +153,7 @@ impl Rooms {
         beside.spawn(observe(self.ledger.clone(), stop.clone()));
         let groups = self.groups();
         if let Some(admin) = self.admin.take() {
-            let operator = Operator::new(self.ledger.clone(), groups.lanes.clone());
+            let operator = Operator::new(self.ledger.clone(), self.store.clone(), groups.lanes.clone());
             beside.spawn(admin.serve(operator, AdminLimits::default(), stop.clone()));
         }
         let probe = match stop.run_until_cancelled(attach(&self.homeserver, &self.readiness)).await {

@@ -98,4 +98,8 @@ impl Copied for Store {
             Self::Postgres(store) => Copying::Postgres(store.copy().await?),
         })
     }
+
+    async fn quarantined(&self) -> Result<u64, BackendError> {
+        Self::quarantined(self).await
+    }
 }

@@ -39,15 +39,15 @@ impl Check {
         let asking = Asking::prepare(&self.config, surroundings)?;
         let ask = |after| asking.wait(admin::check(asking.socket(), after, AdminLimits::default()));
         let (source, first) = Source::find(asking.settings(), &asking, ask(None))?;
-        let ledger = match source {
+        let opened = match source {
             Source::Service => None,
-            Source::Store(store) => Some(Ledger::new(store)),
+            Source::Store(store) => Some((Ledger::new(store.clone()), store)),
         };
         // Where no service runs, nobody says with which keys receipts must be signed.
-        let next = |after: Option<GroupId>| match &ledger {
+        let next = |after: Option<GroupId>| match &opened {
             None => Ok::<_, Failure>(ask(after)?),
-            Some(ledger) => {
-                let inspected = asking.wait(inspect(ledger, None, after));
+            Some((ledger, store)) => {
+                let inspected = asking.wait(inspect(ledger, store, None, after));
                 inspected.map_err(|error| Failure::new(Exit::Store, error))
             }
         };
@@ -61,8 +61,8 @@ impl Check {
             join(&mut all, next(Some(after))?);
         }
         let exit = report(&all, &mut surroundings.out)?;
-        if let Some(ledger) = ledger {
-            asking.wait(ledger.backend().close());
+        if let Some((_, store)) = opened {
+            asking.wait(store.close());
         }
         Ok(exit)
     }

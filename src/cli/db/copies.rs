@@ -138,10 +138,10 @@ impl Import {
             return Err(failed(ImportError::Incomplete(lost)));
         }
         let store = asking.wait(open_store(&asking.settings().store))?;
-        let ledger = Ledger::new(store);
+        let ledger = Ledger::new(store.clone());
         let frozen = in_doubt(clock::now()).map_err(ImportError::from).map_err(failed)?;
         let imported = open().and_then(|copy| asking.wait(restore(&ledger, copy, Some(&frozen))));
-        asking.wait(ledger.backend().close());
+        asking.wait(store.close());
         let imported = imported.map_err(failed)?;
         let out = &mut surroundings.out;
         writeln!(out, "{} of {}: {}", self.file.display(), imported.owner, in_words(&imported.tally))?;

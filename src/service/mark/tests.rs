@@ -21,11 +21,11 @@ use crate::storage::sled::Store;
 const NOTHING: &str = r#"{"errcode":"M_NOT_FOUND","error":"No."}"#;
 
 /// A store with two groups, a message and a staged command, a KeyPackage: its progress is 2, 0, 0.
-async fn ledger() -> (TempDir, Ledger<Store>) {
+async fn ledger() -> (TempDir, Store, Ledger<Store>) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store")).unwrap();
     store.apply(batch(Vec::new(), contents())).await.unwrap();
-    (folder, Ledger::new(store))
+    (folder, store.clone(), Ledger::new(store))
 }
 
 fn contents() -> Vec<Op> {
@@ -48,8 +48,7 @@ fn written(faulty: &Faulty) -> Option<serde_json::Value> {
     serde_json::from_str(put.split("\r\n\r\n").nth(1)?).ok()
 }
 
-async fn is_as_it_was(ledger: &Ledger<Store>) -> bool {
-    let store = ledger.backend();
+async fn is_as_it_was(store: &Store) -> bool {
     store.frozen(&group(1)).await.unwrap().is_none()
         && store.staged(&group(1)).await.unwrap().is_some()
         && store.inbox(None, 9).await.unwrap().len() == 2
@@ -80,16 +79,16 @@ fn the_words_for_members_are_a_reason() {
 #[tokio::test]
 async fn a_store_that_is_not_behind_stays_as_it_is_and_is_noted() {
     for note in [(2, 0, 0), (1, 0, 0), (0, 0, 0), (2, 7, 0)] {
-        let (_folder, ledger) = ledger().await;
+        let (_folder, store, ledger) = ledger().await;
         let (faulty, homeserver) = noted(note.0, note.1, note.2).await;
         check(&ledger, &homeserver, 2).await.unwrap();
-        assert!(is_as_it_was(&ledger).await, "{note:?}");
+        assert!(is_as_it_was(&store).await, "{note:?}");
         assert_eq!(written(&faulty), Some(json!({"inbox": 2, "owed": 0, "issued": 0})));
     }
-    let (_folder, ledger) = ledger().await;
+    let (_folder, store, ledger) = ledger().await;
     let (faulty, homeserver) = facing(Reply::json(404, NOTHING)).await;
     check(&ledger, &homeserver, 2).await.unwrap();
-    assert!(is_as_it_was(&ledger).await);
+    assert!(is_as_it_was(&store).await);
     assert!(
         faulty.lines().iter().any(|line| line.contains("/user/@:localhost/account_data/")),
         "{:?}",
@@ -100,10 +99,9 @@ async fn a_store_that_is_not_behind_stays_as_it_is_and_is_noted() {
 #[tokio::test]
 async fn a_store_that_is_behind_goes_on_with_nothing_that_may_have_been_decided_otherwise() {
     for note in [(3, 0, 0), (2, 0, 1)] {
-        let (_folder, ledger) = ledger().await;
+        let (_folder, store, ledger) = ledger().await;
         let (faulty, homeserver) = noted(note.0, note.1, note.2).await;
         check(&ledger, &homeserver, 2).await.unwrap();
-        let store = ledger.backend();
         assert_eq!(store.frozen(&group(1)).await.unwrap().unwrap().reason.to_string(), IN_DOUBT);
         assert_eq!(store.frozen(&group(2)).await.unwrap(), Some(frozen(7, 9)), "its operator's reason stays");
         assert!(store.staged(&group(1)).await.unwrap().is_none());
@@ -127,11 +125,10 @@ async fn a_store_that_is_behind_goes_on_with_nothing_that_may_have_been_decided_
 /// Of two processes that find it at once, the later one leaves alone what the first has taken in meanwhile.
 #[tokio::test]
 async fn what_came_after_the_start_stays() {
-    let (_folder, ledger) = ledger().await;
+    let (_folder, store, ledger) = ledger().await;
     let reached = Progress { inbox: 5, owed: 5, issued: 5 };
     let reason = frozen(9, 9);
     ledger.recover(2, reached, &reason, clock::now()).await.unwrap();
-    let store = ledger.backend();
     store.apply(batch(Vec::new(), vec![Op::Receive(message(3, 9))])).await.unwrap();
     let again = ledger.recover(2, reached, &reason, clock::now()).await.unwrap();
     assert_eq!((again.frozen, again.set_aside, again.key_packages), (0, 0, 0));
@@ -198,11 +195,11 @@ async fn a_homeserver_that_keeps_no_notes_is_worked_with_and_nothing_is_written_
         Reply::json(200, r#"{"inbox": "a lot"}"#),
         Reply::json(200, "{}"),
     ] {
-        let (_folder, ledger) = ledger().await;
+        let (_folder, store, ledger) = ledger().await;
         let (faulty, homeserver) = facing(reply).await;
         let mut mark = check(&ledger, &homeserver, 2).await.unwrap();
-        assert!(is_as_it_was(&ledger).await);
-        ledger.backend().apply(batch(Vec::new(), vec![Op::Receive(message(3, 9))])).await.unwrap();
+        assert!(is_as_it_was(&store).await);
+        store.apply(batch(Vec::new(), vec![Op::Receive(message(3, 9))])).await.unwrap();
         look(&ledger, &homeserver, &mut mark, true).await.unwrap();
         assert_eq!(written(&faulty), None);
     }
@@ -210,7 +207,7 @@ async fn a_homeserver_that_keeps_no_notes_is_worked_with_and_nothing_is_written_
 
 #[tokio::test]
 async fn only_what_is_new_is_noted_by_whoever_is_to() {
-    let (_folder, ledger) = ledger().await;
+    let (_folder, store, ledger) = ledger().await;
     let (faulty, homeserver) = noted(0, 0, 0).await;
     let mut mark = Mark { reached: Progress::default(), is_kept: true };
     look(&ledger, &homeserver, &mut mark, true).await.unwrap();
@@ -218,14 +215,14 @@ async fn only_what_is_new_is_noted_by_whoever_is_to() {
     let asked = faulty.lines().len();
     look(&ledger, &homeserver, &mut mark, true).await.unwrap();
     assert_eq!(faulty.lines().len(), asked, "it is noted already");
-    ledger.backend().apply(batch(Vec::new(), vec![Op::Receive(message(3, 9))])).await.unwrap();
+    store.apply(batch(Vec::new(), vec![Op::Receive(message(3, 9))])).await.unwrap();
     look(&ledger, &homeserver, &mut mark, false).await.unwrap();
     assert_eq!(faulty.lines().len(), asked, "another process notes it");
 }
 
 #[tokio::test]
 async fn a_store_that_goes_back_under_the_service_ends_it() {
-    let (_folder, ledger) = ledger().await;
+    let (_folder, _, ledger) = ledger().await;
     let further = Mark { reached: Progress { inbox: 3, ..Progress::default() }, is_kept: true };
     for notes in [true, false] {
         let (faulty, homeserver) = noted(0, 0, 0).await;

@@ -21,6 +21,9 @@ use super::{postgres, sled};
 pub trait Copied: Backend {
     /// Begins a copy of the store as it is now.
     fn copy(&self) -> impl Future<Output = Result<Copying, BackendError>> + Send;
+
+    /// How many damaged records it keeps for the operator, which are in no copy.
+    fn quarantined(&self) -> impl Future<Output = Result<u64, BackendError>> + Send;
 }
 
 /// A store that is being copied. What is kept for it is let go when it is dropped.

@@ -98,11 +98,6 @@ impl<B: Backend> Ledger<B> {
         self.backend
     }
 
-    /// What it writes to.
-    pub fn backend(&self) -> &B {
-        &self.backend
-    }
-
     /// Whose store this is, if it is anybody's yet.
     pub async fn owner(&self) -> Result<Option<UserId>, LedgerError> {
         Ok(self.backend.owner().await?)

@@ -15,6 +15,7 @@ mod record;
 mod shelves;
 #[cfg(test)]
 mod tests;
+mod together;
 mod write;
 
 use std::collections::BTreeSet;

@@ -287,7 +287,8 @@ async fn each_message(cut: Cut) {
             }
             messages += 1;
         }
-        assert!(messages > 12, "only {messages} messages were there to cut at");
+        // At the least: begin, lock, look, write, commit; and the first time each is asked for it is prepared.
+        assert!(messages > 7, "only {messages} messages were there to cut at");
         // The last word of a transaction may arrive, and nobody hears that it did.
         assert_eq!(unseen > 0, cut == Cut::BeforeAnswer, "batch {number}: {unseen}");
     }
@@ -331,7 +332,8 @@ async fn of_any_message_about_who_holds_what() {
             store.retire(other).await.unwrap();
             assert_eq!(store.renew(one, LONG).await.unwrap().shares, Shares::ALL, "{cut:?} {messages}");
             if !was_cut {
-                assert!(messages > 12, "only {messages} messages were there to cut at");
+                // At the least: begin, lock, look, write, commit; and the first time each is asked for it is prepared.
+                assert!(messages > 7, "only {messages} messages were there to cut at");
                 break;
             }
         }

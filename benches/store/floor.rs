@@ -7,8 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use aws_lc_rs::signature::{ED25519, KeyPair as _, UnparsedPublicKey};
 use maypole::clock;
+
+use crate::crowd::receipt_key;
 
 /// How often each is taken.
 const TIMES: usize = 300;
@@ -21,14 +23,9 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// A key that signs what stands for a receipt.
-pub(crate) fn key() -> Result<Ed25519KeyPair> {
-    Ed25519KeyPair::generate().context("a key")
-}
-
 /// The signatures of one commit.
 pub(crate) fn signatures() -> Result<Duration> {
-    let key = key()?;
+    let key = receipt_key()?;
     let bytes = vec![7; SIGNED_BYTES];
     let signature = key.sign(&bytes);
     let public = UnparsedPublicKey::new(&ED25519, key.public_key().as_ref());

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use maypole::clock;
-use maypole_core::group::Group;
 use maypole_core::ledger::Ledger;
 
-use crate::crowd::{Post, all_at_once, reels};
-use crate::{Arguments, Kind, place};
+use crate::crowd::{all_at_once, stands};
+use crate::kind::Kind;
+use crate::post::Post;
+use crate::{Arguments, place};
 
 /// Groups that are made at once.
 const AT_ONCE: u64 = 500;
@@ -17,14 +18,13 @@ const AT_ONCE: u64 = 500;
 pub(crate) async fn run(arguments: &Arguments, kind: Kind, at: &str) -> Result<()> {
     let store = place::open(at).await?;
     let ledger = Arc::new(Ledger::new(store.clone()));
-    let mut post = Post::new()?;
+    let mut post = Post::open(&ledger, clock::now()).await?;
     let mut made = 0;
     while made < arguments.known {
         let count = AT_ONCE.min(arguments.known - made);
-        let mut some = reels(made, count, 1, arguments.seed)?;
-        let mut groups: Vec<Option<Group>> = some.iter().map(|_| None).collect();
+        let mut some = stands(made, count, 1, arguments.seed)?;
         for _ in 0..2 {
-            all_at_once(&ledger, &mut post, &mut some, &mut groups).await?;
+            all_at_once(&ledger, &mut post, &mut some, |_| Ok(())).await?;
         }
         made += count;
     }

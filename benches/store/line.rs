@@ -8,11 +8,13 @@ use maypole_core::group::Group;
 use maypole_core::ledger::Ledger;
 
 use crate::chain::told;
-use crate::crowd::{Post, owed};
-use crate::floor::{fdatasync, key, median, signatures};
+use crate::crowd::{ANSWER_BYTES, MESSAGE_BYTES, owed, receipt_key};
+use crate::floor::{fdatasync, median, signatures};
 use crate::hall::Hall;
+use crate::kind::Kind;
+use crate::post::Post;
 use crate::terms::judge;
-use crate::{Arguments, Kind, contents, place};
+use crate::{Arguments, contents, place};
 
 /// Members of the group.
 const MEMBERS: u32 = 8;
@@ -21,35 +23,35 @@ pub(crate) async fn run(arguments: &Arguments, kind: Kind, at: &str, folder: &Pa
     let (mut hall, registration) = Hall::found(0, arguments.seed)?;
     let terms = hall.terms()?;
     let ledger = Ledger::new(place::open(at).await?);
-    let mut post = Post::new()?;
-    let receipt_key = key()?;
+    let mut post = Post::open(&ledger, clock::now()).await?;
+    let receipt_key = receipt_key()?;
     let mut group: Option<Group> = None;
     let mut times = Vec::new();
     let mut commands = vec![registration];
     let (before, synced_before) = (signatures()?, fdatasync(folder)?);
-    for number in 0..arguments.commits.saturating_add(u64::from(MEMBERS)) {
+    for turn in 0..arguments.commits.saturating_add(u64::from(MEMBERS)) {
         let command = match commands.pop() {
             Some(registration) => registration,
             None => {
-                let grows = number < u64::from(MEMBERS);
-                let leaf = u32::try_from(number % u64::from(MEMBERS))?;
+                let grows = turn < u64::from(MEMBERS);
+                let leaf = u32::try_from(turn % u64::from(MEMBERS))?;
                 let made = if grows { hall.join()? } else { hall.update(leaf)? };
                 hall.play(&made)?;
                 made.command
             }
         };
-        let row = post.receive(&ledger, 1).await?.pop().context("a message")?;
+        let (number, row) = post.receive(&ledger, 1, MESSAGE_BYTES).await?.pop().context("a message")?;
         let began = clock::monotonic();
         let decision =
-            judge(group.as_ref(), command, &terms, post.now)?.map_err(|refused| anyhow!("{refused:?}"))?;
+            judge(group.as_ref(), command, &terms, post.at)?.map_err(|refused| anyhow!("{refused:?}"))?;
         let told = told(
             &decision,
             number,
-            (contents::key(number), contents::answer(&post.user, number, 200)),
-            vec![owed(&post, number)],
+            (contents::key(number), contents::answer(&post.user, number, ANSWER_BYTES)),
+            vec![owed(&post.user, number)],
         )?;
         std::hint::black_box(receipt_key.sign(&told.receipt));
-        let decided = ledger.decide(row, None, *decision, told, post.now).await?;
+        let decided = ledger.decide(row, None, *decision, told, post.at).await?;
         times.push(began.elapsed());
         group = Group::enter(group, decided);
     }

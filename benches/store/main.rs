@@ -10,16 +10,26 @@ mod chain;
 #[path = "../../examples/ledger/contents.rs"]
 #[expect(dead_code, reason = "the proofs use the rest")]
 mod contents;
+#[path = "../../examples/ledger/crowd.rs"]
 mod crowd;
 mod floor;
 #[path = "../../examples/ledger/hall.rs"]
 #[expect(dead_code, reason = "the proofs use the rest")]
 mod hall;
 mod idle;
+#[path = "../../examples/ledger/kind.rs"]
+mod kind;
 mod line;
+mod many;
 #[path = "../../examples/ledger/place.rs"]
 #[expect(dead_code, reason = "the proofs use the rest")]
 mod place;
+#[path = "../../examples/ledger/post.rs"]
+#[expect(dead_code, reason = "the proofs use the rest")]
+mod post;
+#[path = "../../examples/ledger/tape.rs"]
+#[expect(dead_code, reason = "the proofs use the rest")]
+mod tape;
 #[path = "../../examples/ledger/terms.rs"]
 mod terms;
 
@@ -28,6 +38,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use maypole_testkit::postgres::Postgres;
+
+use crate::kind::Kind;
 
 /// Measures the stores.
 #[derive(Debug, Parser)]
@@ -76,20 +88,9 @@ enum What {
     Idle,
 }
 
-/// A kind of store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    Sled,
-    Postgres,
-}
-
-impl Kind {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Sled => "sled",
-            Self::Postgres => "PostgreSQL",
-        }
-    }
+/// What was asked for; everything if nothing was.
+fn all<T: Clone>(asked: &[T], all: &[T]) -> Vec<T> {
+    if asked.is_empty() { all } else { asked }.to_vec()
 }
 
 #[tokio::main]
@@ -98,12 +99,9 @@ async fn main() -> Result<()> {
     if let Some(place) = &arguments.opens {
         return idle::open(place).await;
     }
-    let all = |asked: &[_], all: &[_]| if asked.is_empty() { all.to_vec() } else { asked.to_vec() };
-    let stores =
-        if arguments.store.is_empty() { vec![Kind::Sled, Kind::Postgres] } else { arguments.store.clone() };
     let folder = tempfile::Builder::new().prefix("maypole-bench-").tempdir_in(&arguments.folder)?;
     for what in all(&arguments.what, &[What::Line, What::Crowd, What::Idle]) {
-        for kind in &stores {
+        for kind in all(&arguments.store, &Kind::ALL) {
             let postgres = match kind {
                 Kind::Sled => None,
                 Kind::Postgres => Some(Postgres::start_durable().await?),
@@ -116,9 +114,9 @@ async fn main() -> Result<()> {
                 }
             };
             match what {
-                What::Line => line::run(&arguments, *kind, &place, folder.path()).await?,
-                What::Crowd => crowd::run(&arguments, *kind, &place).await?,
-                What::Idle => idle::run(&arguments, *kind, &place).await?,
+                What::Line => Box::pin(line::run(&arguments, kind, &place, folder.path())).await?,
+                What::Crowd => many::run(&arguments, kind, &place).await?,
+                What::Idle => idle::run(&arguments, kind, &place).await?,
             }
         }
     }

@@ -10,6 +10,7 @@ use maypole_core::ids::{ClientId, Epoch, GroupId, Sha256};
 use maypole_testkit::forge::{Commit, Draft, Forge, Founding, GroupInfoDraft, Shape, Suite};
 use maypole_testkit::wait::unix_seconds;
 
+use crate::tape::Reel;
 use crate::terms::{Here, SERVICE, client};
 
 /// The identity of the member at a leaf.
@@ -55,6 +56,11 @@ impl Hall {
     /// What the service is to its groups.
     pub(crate) fn terms(&self) -> Result<Here> {
         Ok(Here { key: self.forge.external_key(0)?.public().to_vec() })
+    }
+
+    /// What comes next in it, from an epoch on.
+    pub(crate) fn reel(&self, first: u64, commands: Vec<Command>) -> Result<Reel> {
+        Ok(Reel { group: self.id.clone(), key: self.terms()?.key, first, commands })
     }
 
     /// The next member comes in from outside.

@@ -9,17 +9,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use maypole::clock;
 use maypole::storage::{Health, Store};
-use maypole_core::auth::{AuthToken, Authenticated};
 use maypole_core::batch::Expect;
 use maypole_core::group::Group;
-use maypole_core::ids::{Lane, SyncToken, UserId};
+use maypole_core::ids::{Lane, UserId};
 use maypole_core::ledger::{Answered, Ledger, LedgerError};
-use maypole_core::records::{InboxItem, InboxRow, Incoming};
+use maypole_core::records::{InboxRow, Incoming};
 use maypole_core::time::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::told;
+use crate::post::Post;
 use crate::tape::{Reel, Tape};
 use crate::terms::judge;
 use crate::{contents, place};
@@ -110,30 +110,17 @@ impl Writer {
     /// Answers what waits, and takes in what is lacking.
     async fn go_on(self: &Arc<Self>, work: &Work, end: &mut Option<u64>, spent: &mut Duration) -> Result<()> {
         self.ledger.bind(&self.user).await?;
-        let mut cursor = self.ledger.cursor().await?;
-        let mut next: u64 = cursor.as_ref().map_or(Ok(0), |cursor| cursor.as_str().parse())?;
-        let end = *end.get_or_insert(next + work.messages);
+        let mut post = Post::open(&self.ledger, TIME).await?;
+        let end = *end.get_or_insert(post.next() + work.messages);
         *spent += self.answer_all(work.tasks).await?;
-        while next < end && !self.ended.load(Ordering::SeqCst) {
-            let some = next..end.min(next + u64::try_from(work.tasks * 16)?.min(500));
-            next = some.end;
-            let to = SyncToken::parse(next.to_string()).context("a position")?;
-            let items = some.clone().map(|number| self.message(number)).collect();
-            self.ledger.receive(cursor.as_ref(), &to, items, Vec::new()).await?;
-            for number in some {
+        while post.next() < end && !self.ended.load(Ordering::SeqCst) {
+            let some = (end - post.next()).min(u64::try_from(work.tasks * 16)?).min(500);
+            for number in post.take_in(&self.ledger, some, |number| self.size(number)).await? {
                 say("got", number)?;
             }
-            cursor = Some(to);
             *spent += self.answer_all(work.tasks).await?;
         }
         Ok(())
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "an example authenticates for itself")]
-    fn message(&self, number: u64) -> InboxItem {
-        let caller = Authenticated::by(AuthToken::make(), self.user.clone());
-        let content = contents::content(number, 0, self.size(number));
-        InboxItem::new(caller, TIME, Incoming::ToDevice { kind: "m.mls.message".to_owned(), content })
     }
 
     fn size(&self, number: u64) -> usize {

@@ -13,9 +13,13 @@ mod contents;
 #[path = "../ledger/hall.rs"]
 mod hall;
 mod kills;
+#[path = "../ledger/kind.rs"]
+mod kind;
 mod life;
 #[path = "../ledger/place.rs"]
 mod place;
+#[path = "../ledger/post.rs"]
+mod post;
 mod quiet;
 mod race;
 #[path = "../ledger/reading.rs"]
@@ -35,6 +39,7 @@ use clap::{Parser, ValueEnum};
 use maypole_testkit::postgres::Postgres;
 
 use crate::kills::{Kills, Victim};
+use crate::kind::Kind;
 use crate::race::Race;
 use crate::score::Score;
 use crate::writing::Work;
@@ -74,13 +79,6 @@ enum What {
     Kills,
 }
 
-/// A kind of store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    Sled,
-    Postgres,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -112,7 +110,7 @@ async fn prove_all(arguments: &Arguments) -> Result<ExitCode> {
     let seed = arguments.seed.unwrap_or_else(|| maypole::clock::now().as_millis());
     println!("seed {seed}");
     let is_asked = |what| arguments.what.is_none_or(|asked| asked == what);
-    let kinds = arguments.store.map_or(vec![Kind::Sled, Kind::Postgres], |kind| vec![kind]);
+    let kinds = arguments.store.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
     for kind in kinds {
         for what in [What::Races, What::Kills].into_iter().filter(|what| is_asked(*what)) {
             let done = match (what, kind) {
@@ -122,7 +120,7 @@ async fn prove_all(arguments: &Arguments) -> Result<ExitCode> {
                 (What::Kills, Kind::Postgres) => kills_on_postgres(arguments, seed).await,
             };
             if let Err(error) = done {
-                println!("{kind:?}, {what:?}: FAILED, with --seed {seed}: {error:#}");
+                println!("{}, {what:?}: FAILED, with --seed {seed}: {error:#}", kind.name());
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -159,7 +157,7 @@ async fn kills_on_sled(arguments: &Arguments, seed: u64) -> Result<()> {
     let place = folder.path().join("store");
     let place = place.to_str().context("a folder")?;
     let done = kills::run(kills(arguments, seed), Victim::Writer, place, folder.path()).await?;
-    println!("sled: {done}");
+    println!("{}: {done}", Kind::Sled.name());
     Ok(())
 }
 
@@ -175,7 +173,7 @@ async fn kills_on_postgres(arguments: &Arguments, seed: u64) -> Result<()> {
             _ => Victim::Database(&mut postgres),
         };
         let done = kills::run(kills(arguments, seed), victim, &url, folder.path()).await?;
-        println!("PostgreSQL: {done}");
+        println!("{}: {done}", Kind::Postgres.name());
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::chain::Chain;
 use crate::contents;
 use crate::hall::Hall;
 use crate::reading::{self, Found};
-use crate::tape::{Reel, Tape};
+use crate::tape::Tape;
 
 /// How many groups there are.
 const GROUPS: u64 = 4;
@@ -73,14 +73,7 @@ impl Score {
         for group in &mut self.groups {
             group.go_ahead(&mut self.random)?;
         }
-        let reel = |group: &Ahead| {
-            Ok(Reel {
-                group: group.hall.id.clone(),
-                key: group.hall.terms()?.key,
-                first: group.first,
-                commands: group.commands.iter().cloned().collect(),
-            })
-        };
+        let reel = |group: &Ahead| group.hall.reel(group.first, group.commands.iter().cloned().collect());
         let groups = self.groups.iter().map(reel).collect::<Result<_>>()?;
         Ok(Tape { now: clock::now().as_millis(), groups })
     }

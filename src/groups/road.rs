@@ -315,10 +315,11 @@ impl<B: Backend> Road<B> {
         asked: &Asked,
         rejection: &Rejection,
     ) -> Result<(), LedgerError> {
-        record::answered(rejection.code().facts().errcode);
         let answered = self.refuse(group, asked, rejection).await?;
         let id = &asked.ready.command.get().group;
-        self.ledger.answer_as_of(id, group, answered, clock::now()).await
+        self.ledger.answer_as_of(id, group, answered, clock::now()).await?;
+        record::answered(rejection.code().facts().errcode);
+        Ok(())
     }
 
     /// What refuses a command; a device that was too slow gets what it missed.
@@ -364,12 +365,13 @@ impl<B: Backend> Road<B> {
         asker: &Asker,
         rejection: &Rejection,
     ) -> Result<(), LedgerError> {
-        record::answered(rejection.code().facts().errcode);
         let (question, now) = (asker.question(staged.get()), clock::now());
         let content = answers::content(&question, rejection);
         let prefix = spelling(group, asker.prefix());
         let answered = answers::refuse_with(staged.get().row, &question, rejection, content, prefix, now);
-        self.ledger.answer_staged(answered, staged, now).await
+        self.ledger.answer_staged(answered, staged, now).await?;
+        record::answered(rejection.code().facts().errcode);
+        Ok(())
     }
 
     /// A group that cannot be read is frozen, and the rest goes on. Says whether that was written.
@@ -382,7 +384,13 @@ impl<B: Backend> Road<B> {
             Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &frozen, now),
             Job::Resume(_) => return true,
         };
-        matches!(self.ledger.answer(answered, now).await, Ok(_) | Err(LedgerError::Conflict(_)))
+        match self.ledger.answer(answered, now).await {
+            Ok(_) => {
+                record::answered(frozen.code().facts().errcode);
+                true
+            }
+            Err(error) => matches!(error, LedgerError::Conflict(_)),
+        }
     }
 
     fn sources(&self) -> Sources<'_, B> {

@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use maypole_core::auth::{AuthToken, Authenticated};
-use maypole_core::ids::{SyncToken, UserId};
+use maypole_core::batch::{Backend, BackendError, Batch};
+use maypole_core::ids::{OwedId, SyncToken, UserId};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
 use maypole_core::records::{Delivery, InboxItem, Incoming};
 use maypole_room::names::Prefix;
 use maypole_testkit::wait::eventually;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +29,7 @@ use crate::dialects::matrix::invites::Invites;
 use crate::hold::Hold;
 use crate::homeserver::tests::adapter_with;
 use crate::keys::Keys;
+use crate::storage::forward::forward_questions;
 use crate::storage::sled::Store;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -41,7 +47,16 @@ fn numbered(n: usize) -> Value {
 
 /// Lets a worker answer what stands in the inbox of a new store in `folder`; gives the codes of what is owed, by account.
 async fn answers_to(folder: &Path, pages: Vec<Vec<InboxItem>>) -> BTreeMap<String, Vec<String>> {
-    let ledger = Arc::new(Ledger::new(Store::open(folder).unwrap()));
+    answers_through(Store::open(folder).unwrap(), folder, pages).await
+}
+
+/// The same, in a store that is there.
+async fn answers_through<B: Backend>(
+    store: B,
+    folder: &Path,
+    pages: Vec<Vec<InboxItem>>,
+) -> BTreeMap<String, Vec<String>> {
+    let ledger = Arc::new(Ledger::new(store));
     let mut from = None;
     for (n, page) in pages.into_iter().enumerate() {
         let to = SyncToken::parse(format!("s{n}")).unwrap();
@@ -117,4 +132,58 @@ async fn more_than_a_page_is_answered_in_one_go() {
     let expected = many.len();
     let codes = answers_to(&folder.path().join("store"), vec![many]).await;
     assert_eq!(codes["@alice:a.org"].len(), expected);
+}
+
+/// A store that fails some writes of one kind and then works.
+struct Failing {
+    store: Store,
+    kind: &'static str,
+    left: AtomicUsize,
+}
+
+/// What is asked of a failing store is asked of the one within.
+macro_rules! within {
+    ($this:expr, $store:ident => $asked:expr) => {{
+        let $store = &$this.store;
+        $asked
+    }};
+}
+
+impl Backend for Failing {
+    async fn apply(&self, batch: Batch) -> Result<Vec<OwedId>, BackendError> {
+        let count_down = |left: usize| left.checked_sub(1);
+        if batch.name == self.kind
+            && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down).is_ok()
+        {
+            return Err(BackendError::Unavailable("this is part of the test".to_owned()));
+        }
+        self.store.apply(batch).await
+    }
+
+    forward_questions!(within);
+}
+
+/// A commit of a group that nobody has registered.
+fn commit_of_nothing(n: u8) -> Value {
+    let commit = [&[0, 1, 0, 1, 1, n][..], &3_u64.to_be_bytes(), &[1, 0, 0, 0, 0, 0, 3, 0xaa]].concat();
+    json!({"device_id": "D", "txn_id": format!("c{n}"), "message": BASE64_STANDARD_NO_PAD.encode(commit)})
+}
+
+#[tokio::test]
+async fn an_answer_is_counted_once_however_often_its_write_fails_before() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let counted = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    for (kind, code, content) in [
+        ("answer_as_of", "M_MLS_UNKNOWN_GROUP", commit_of_nothing(b'g')),
+        ("answer", "M_MLS_MALFORMED", numbered(1)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("store");
+        let store = Failing { store: Store::open(&folder).unwrap(), kind, left: AtomicUsize::new(2) };
+        let codes = answers_through(store, &folder, vec![vec![message("alice", &content)]]).await;
+        assert_eq!(codes["@alice:a.org"], [code]);
+        let line = format!("maypole_answered_total{{code=\"{code}\"}} 1\n");
+        assert!(counted.render().contains(&line), "{}", counted.render());
+    }
 }

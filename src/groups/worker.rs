@@ -230,8 +230,9 @@ impl<B: Backend> Shared<B> {
                 Job::Resume(_) => return,
             };
             match self.record(answered).await {
+                Ok(()) => break record::answered(full.code().facts().errcode),
                 Err(error) if may_pass(&error, &mut backoff, stop).await => {}
-                _ => break,
+                Err(_) => break,
             }
         }
         self.outbox.notify_one();

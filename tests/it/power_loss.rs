@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
 use maypole_core::limits;
@@ -55,8 +55,8 @@ fn numbers(output: &Output, word: &str) -> BTreeSet<u64> {
     said.lines().filter_map(|line| line.strip_prefix(word)?.trim().parse().ok()).collect()
 }
 
-/// What is wrong after a cut, in words.
-fn judge(acked: &[u64], output: &Output) -> Result<(), String> {
+/// What is wrong after a cut, in words. Of what was loaded it is known which messages move a group on.
+fn judge(load: Load<'_>, acked: &[u64], output: &Output) -> Result<(), String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
@@ -75,24 +75,30 @@ fn judge(acked: &[u64], output: &Output) -> Result<(), String> {
     if !promised.is_empty() {
         return Err(format!("{promised:?} are answered, but what is owed by that is lost"));
     }
-    // And a group moves on; that its log is whole the reader has seen.
+    // And with a tape a group moves on; that its log is whole the reader has seen.
     let moved = numbers(output, "log ");
     let others: Vec<_> = moved.difference(&have).collect();
     if !others.is_empty() {
         return Err(format!("{others:?} have moved a group on and are not answered"));
     }
-    let still: Vec<_> = have.iter().filter(|number| *number % 4 != 3 && !moved.contains(number)).collect();
-    if !moved.is_empty() && !still.is_empty() {
+    let moves = |number: &u64| load.tape.is_some() && number % 4 != 3;
+    let still: Vec<_> = have.iter().filter(|number| moves(number) && !moved.contains(number)).collect();
+    if !still.is_empty() {
         return Err(format!("{still:?} are answered, but what they did is lost"));
     }
     Ok(())
 }
 
-fn nothing_is_lost(recording: &Recording, before: &[u64], cuts: impl Iterator<Item = Cut>) -> usize {
+fn nothing_is_lost(
+    load: Load<'_>,
+    recording: &Recording,
+    before: &[u64],
+    cuts: impl Iterator<Item = Cut>,
+) -> usize {
     let seen = recording.look_at(cuts, |_, folder| Ok(read(folder))).unwrap();
     for (cut, output) in &seen {
         let acked = [before, &recording.acked(cut)].concat();
-        if let Err(what) = judge(&acked, output) {
+        if let Err(what) = judge(load, &acked, output) {
             panic!("{cut}: {what}");
         }
     }
@@ -111,7 +117,7 @@ fn nothing_is_lost_by_two(load: Load<'_>, first: &Recording, cuts: Vec<Cut>, sec
         let cuts = cuts_while_it_opens(&second, cut.seed, seconds).into_iter();
         let cuts = cuts.chain(second.cuts(cut.seed, seconds / 2));
         let seen = second.look_at(cuts, |cut, folder| {
-            Ok(judge(&[acked.as_slice(), &second.acked(cut)].concat(), &read(folder)))
+            Ok(judge(load, &[acked.as_slice(), &second.acked(cut)].concat(), &read(folder)))
         })?;
         Ok(seen)
     });
@@ -171,16 +177,42 @@ fn cuts_where_segments_meet(recording: &Recording) -> Vec<Cut> {
 }
 
 #[test]
+fn what_is_lost_is_found_whatever_else_is() {
+    let load = Load { messages: 8, tasks: 4, bytes: 0, tape: None };
+    let with_tape = Load { tape: Some(Path::new("tape")), ..load };
+    let said = |text: &str| Output {
+        status: ExitStatus::default(),
+        stdout: text.replace(", ", "\n").into_bytes(),
+        stderr: Vec::new(),
+    };
+    let refusals = [
+        (load, "in 0, in 1, have 3, owed 3", "the answers to [0] were acknowledged"),
+        (load, "have 0, have 3, in 3", "[3] are answered and still wait"),
+        (load, "have 0, have 1", "[1] are answered, but what is owed"),
+        (load, "have 0, log 0, log 1, in 1", "[1] have moved a group on"),
+        (with_tape, "have 0, have 1, owed 1, log 0", "[1] are answered, but what they did"),
+        // All groups are gone.
+        (with_tape, "have 0, have 1, owed 1", "[0, 1] are answered, but what they did"),
+    ];
+    for (load, text, what) in refusals {
+        let refusal = judge(load, &[0], &said(text)).unwrap_err();
+        assert!(refusal.starts_with(what), "{text}: {refusal}");
+    }
+    assert_eq!(judge(load, &[0], &said("have 0, have 1, owed 1, in 2")), Ok(()));
+    assert_eq!(judge(with_tape, &[0], &said("have 0, have 1, owed 1, log 0, log 1, have 3")), Ok(()));
+}
+
+#[test]
 fn takes_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let load = Load { messages: 120, tasks: 4, bytes: 0, tape: None };
     let first = record(load, folder.path(), Until::Acks(100));
-    assert_eq!(nothing_is_lost(&first, &[], first.cuts(SEED, 150)), 150);
+    assert_eq!(nothing_is_lost(load, &first, &[], first.cuts(SEED, 150)), 150);
 
     // Killed and started again, on what the first left.
     let before = first.acked_before(first.ops().len());
     let second = record(Load { messages: 30, ..load }, folder.path(), Until::Acks(40));
-    assert_eq!(nothing_is_lost(&second, &before, second.cuts(SEED, 70)), 70);
+    assert_eq!(nothing_is_lost(load, &second, &before, second.cuts(SEED, 70)), 70);
 }
 
 #[test]
@@ -191,13 +223,13 @@ fn takes_nothing_of_what_was_decided_in_groups() {
     assert!(maker.arg("tape").arg(&tape).status().unwrap().success());
     let load = Load { messages: 160, tasks: 8, bytes: 0, tape: Some(&tape) };
     let first = record(load, folder.path(), Until::Acks(120));
-    assert_eq!(nothing_is_lost(&first, &[], first.cuts(SEED, 80)), 80);
+    assert_eq!(nothing_is_lost(load, &first, &[], first.cuts(SEED, 80)), 80);
     assert!(numbers(&read(folder.path()), "log ").len() > 60, "groups have moved on");
 
     // Killed and started again, on what the first left.
     let before = first.acked_before(first.ops().len());
     let second = record(Load { messages: 40, ..load }, folder.path(), Until::Acks(40));
-    assert_eq!(nothing_is_lost(&second, &before, second.cuts(SEED, 40)), 40);
+    assert_eq!(nothing_is_lost(load, &second, &before, second.cuts(SEED, 40)), 40);
 }
 
 #[test]
@@ -228,8 +260,8 @@ fn takes_nothing_where_segments_meet() {
     let cuts = cuts_where_segments_meet(&recording);
     assert!(cuts.len() >= 5, "{} cuts", cuts.len());
     let step = cuts.len().div_ceil(60);
-    nothing_is_lost(&recording, &[], cuts.into_iter().step_by(step));
-    nothing_is_lost(&recording, &[], recording.cuts(SEED, 36));
+    nothing_is_lost(load, &recording, &[], cuts.into_iter().step_by(step));
+    nothing_is_lost(load, &recording, &[], recording.cuts(SEED, 36));
 }
 
 #[test]

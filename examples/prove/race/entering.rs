@@ -4,21 +4,24 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use maypole::clock;
-use maypole_core::auth::{AuthToken, Authenticated};
+use maypole_core::auth::Authenticated;
 use maypole_core::group::{Command, Decision, Group};
-use maypole_core::ids::{InboxSeq, SyncToken, UserId};
+use maypole_core::ids::InboxSeq;
 use maypole_core::ledger::Ledger;
-use maypole_core::records::{InboxItem, Incoming};
 use maypole_testkit::recorder::SplitMix64;
 
 use super::words::accepted;
 use super::{Arena, Process, Race};
 use crate::chain::told;
 use crate::hall::{Hall, Made};
+use crate::post::Post;
 use crate::terms::judge;
 use crate::{contents, place};
+
+/// The size of a message.
+const MESSAGE_BYTES: usize = 64;
 
 impl Arena {
     pub(super) async fn open(race: Race, places: &[String]) -> Result<Self> {
@@ -28,16 +31,17 @@ impl Arena {
         }
         let store = stores.first().context("a place")?.clone();
         let process = |store| Process { ledger: Arc::new(Ledger::new(store)), group: None };
+        let now = clock::now();
+        let post = Post::open(&Ledger::new(store.clone()), now).await?;
         let (hall, registration) = Hall::found(0, race.seed)?;
         let mut arena = Self {
             processes: stores.into_iter().map(process).collect(),
             store,
             terms: hall.terms()?,
             hall,
-            now: clock::now(),
-            user: UserId::parse("@alice:a.org").context("a user")?,
-            cursor: None,
-            next: 0,
+            now,
+            user: post.user.clone(),
+            post,
             winners: Vec::new(),
             answered: Vec::new(),
             random: SplitMix64::new(race.seed),
@@ -62,22 +66,9 @@ impl Arena {
     }
 
     /// Messages come in; their numbers and rows.
-    #[expect(clippy::disallowed_methods, reason = "an example authenticates for itself")]
     pub(super) async fn receive(&mut self, count: u64) -> Result<Vec<(u64, InboxSeq)>> {
-        let numbers = self.next..self.next + count;
-        let items = numbers.clone().map(|number| {
-            let caller = Authenticated::by(AuthToken::make(), self.user.clone());
-            let content = contents::content(number, 0, 64);
-            InboxItem::new(caller, self.now, Incoming::ToDevice { kind: "m.mls.message".to_owned(), content })
-        });
-        let to = SyncToken::parse(numbers.end.to_string()).context("a position")?;
         let ledger = &self.processes.first().context("a process")?.ledger;
-        ledger.receive(self.cursor.as_ref(), &to, items.collect(), Vec::new()).await?;
-        self.cursor = Some(to);
-        self.next = numbers.end;
-        let rows = ledger.inbox(None, usize::try_from(count)? + 1).await?;
-        ensure!(rows.len() as u64 == count, "{} messages wait, and {count} were sent", rows.len());
-        Ok(numbers.zip(rows.into_iter().map(|row| row.seq)).collect())
+        self.post.receive(ledger, count, MESSAGE_BYTES).await
     }
 
     /// The commits for the present epoch, each found good.

@@ -16,7 +16,7 @@ use maypole::clock;
 use maypole::storage::Store;
 use maypole_core::batch::{Expect, Op};
 use maypole_core::group::{Decision, Group};
-use maypole_core::ids::{Epoch, InboxSeq, Sha256, SyncToken, UserId};
+use maypole_core::ids::{Epoch, InboxSeq, Sha256, UserId};
 use maypole_core::ledger::{Durable, Ledger, LedgerError};
 use maypole_core::time::Timestamp;
 use maypole_testkit::recorder::SplitMix64;
@@ -26,6 +26,7 @@ use self::words::{accepted, accepted_text, owed};
 use crate::chain::told;
 use crate::contents;
 use crate::hall::{Hall, Made};
+use crate::post::Post;
 use crate::terms::Here;
 
 /// What is raced for, and by how many.
@@ -52,9 +53,7 @@ struct Arena {
     terms: Here,
     now: Timestamp,
     user: UserId,
-    cursor: Option<SyncToken>,
-    /// The number of the next message.
-    next: u64,
+    post: Post,
     /// Which message began each epoch.
     winners: Vec<Sha256>,
     /// Whose answers are still remembered, of the round before.
@@ -74,7 +73,7 @@ struct Entrant {
 /// Runs a race on the store at these places, of which each is opened by a process of its own; says how it went.
 pub(crate) async fn run(race: Race, places: &[String]) -> Result<String> {
     let began = clock::monotonic();
-    let mut arena = Arena::open(race, places).await?;
+    let mut arena = Box::pin(Arena::open(race, places)).await?;
     for _ in 1..race.committers {
         let made = arena.hall.join()?;
         arena.alone(made.command.clone()).await?;

@@ -7,6 +7,7 @@ use maypole_core::limits;
 
 use crate::bytes::{Blob, Bytes, encode};
 use crate::fields::{Fields, ShapeError, Wrong};
+use crate::proposals::Proposals;
 use crate::receipt::RoomReceipt;
 use crate::strict_json;
 
@@ -28,7 +29,7 @@ pub struct CommitEvent {
     /// What the commit cites.
     pub auth_events: AuthEvents,
     /// The service's proposals for the epoch that begins.
-    pub proposals: Vec<Bytes>,
+    pub proposals: Proposals,
     /// The receipt, signed. [`RoomReceipt::verify`] reads it.
     pub receipt: Value,
 }
@@ -55,7 +56,7 @@ impl CommitEvent {
             content.insert("txn_id".into(), txn_id.as_str().into());
         }
         content.insert("auth_events".into(), self.auth_events.to_value());
-        content.insert("proposals".into(), self.proposals.iter().map(Bytes::to_value).collect());
+        content.insert("proposals".into(), self.proposals.to_value());
         content.insert("receipt".into(), self.receipt.clone());
         content.into()
     }
@@ -71,7 +72,7 @@ impl CommitEvent {
             sender: fields.user_id("sender")?,
             txn_id: fields.optional("txn_id", Fields::txn_id)?,
             auth_events: AuthEvents::read(fields)?,
-            proposals: fields.all_bytes("proposals")?,
+            proposals: Proposals::of_content(fields)?,
             receipt: fields.object("receipt")?.clone(),
         })
     }

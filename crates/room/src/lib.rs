@@ -16,6 +16,7 @@ pub mod member_event;
 pub mod message;
 pub mod names;
 pub mod permit;
+pub mod proposals;
 pub mod receipt;
 pub mod rejected;
 pub mod request;

@@ -6,6 +6,7 @@ use maypole_core::ids::{Epoch, GroupId, RoomId};
 
 use crate::bytes::{Bytes, encode};
 use crate::fields::{Fields, ShapeError};
+use crate::proposals::Proposals;
 
 /// The content of an `m.mls.welcome`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct WelcomeEvent {
     pub welcome: Bytes,
     /// The ratchet tree of that epoch.
     pub ratchet_tree: Bytes,
+    /// The service's proposals for that epoch, which its commits may refer to.
+    pub proposals: Proposals,
     /// The epoch's receipt, signed. A joiner's chain starts here.
     pub receipt: Value,
 }
@@ -33,6 +36,7 @@ impl WelcomeEvent {
             "epoch": self.epoch.get(),
             "welcome": self.welcome.to_value(),
             "ratchet_tree": self.ratchet_tree.to_value(),
+            "proposals": self.proposals.to_value(),
             "receipt": self.receipt,
         })
     }
@@ -46,6 +50,7 @@ impl WelcomeEvent {
             epoch: fields.epoch("epoch")?,
             welcome: fields.bytes("welcome")?,
             ratchet_tree: fields.bytes("ratchet_tree")?,
+            proposals: Proposals::of_content(fields)?,
             receipt: fields.object("receipt")?.clone(),
         })
     }
@@ -63,6 +68,7 @@ mod tests {
             epoch: Epoch::new(6).unwrap(),
             welcome: Bytes::Inline(vec![1, 2]),
             ratchet_tree: Bytes::Inline(vec![3]),
+            proposals: Proposals::of(&[vec![4]]),
             receipt: json!({"epoch": 6}),
         }
     }

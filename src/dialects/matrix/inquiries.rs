@@ -14,6 +14,7 @@ use maypole_core::time::Timestamp;
 use maypole_room::bytes::Bytes;
 use maypole_room::commit_event::{AuthEvents, CommitEvent};
 use maypole_room::names::{self, Name, Prefix};
+use maypole_room::proposals::Proposals;
 use maypole_room::request::{Asked, Request, Want};
 use maypole_room::response::{self, Answer, CommitPage, CurrentEpoch, Response};
 use serde_json::Value;
@@ -288,6 +289,7 @@ impl<B: Backend> Sources<'_, B> {
             Some(Bytes::Blob(blob)) => AuthEvents::Blob(blob),
             _ => place_cited(self.blobs, &entry.cited).await?,
         };
+        let proposals = notes.proposals.and_then(|told| Proposals::read(&told).ok());
         Ok(CommitEvent {
             room_id: room.clone(),
             group_id: group.clone(),
@@ -296,7 +298,7 @@ impl<B: Backend> Sources<'_, B> {
             sender: entry.sender.user,
             txn_id: None,
             auth_events,
-            proposals: Vec::new(),
+            proposals: proposals.unwrap_or_default(),
             receipt: serde_json::from_slice(&entry.receipt).unwrap_or_default(),
         })
     }

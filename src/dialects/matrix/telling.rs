@@ -14,6 +14,7 @@ use maypole_room::bytes::Bytes;
 use maypole_room::commit_event::{AuthEvents, CommitEvent};
 use maypole_room::message::Message;
 use maypole_room::names::{Name, Prefix};
+use maypole_room::proposals::Proposals;
 use maypole_room::receipt::RoomReceipt;
 use maypole_room::welcome_event::WelcomeEvent;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,9 @@ pub struct EntryNotes {
     /// What it cites, where that is too large.
     #[serde(default)]
     pub auth_events: Option<Value>,
+    /// The service's proposals for it, as they were told.
+    #[serde(default)]
+    pub proposals: Option<Value>,
     /// The key under which the acceptance is remembered, as long as the epoch is in the log.
     #[serde(default)]
     pub answer: Option<AnswerKey>,
@@ -121,6 +125,7 @@ struct Epoch<'d> {
     prefix: Prefix,
     lane: Lane,
     receipt: Value,
+    proposals: Proposals,
     now: Timestamp,
 }
 
@@ -141,7 +146,9 @@ impl Teller {
         let key = self.keys.receipt_key();
         let signed = receipt.signed(&self.our_user, key.id(), &key.sign(&receipt.signable()));
         let lane = Lane::of_group(&decision.receipt.group);
-        let epoch = Epoch { room, decision, prefix, lane, receipt: signed, now };
+        let proposals = place_proposals(&self.blobs, &decision.stapled, decision.members_before.len()).await;
+        let proposals = proposals.map_err(|error| refusal(Part::Commit, &error))?;
+        let epoch = Epoch { room, decision, prefix, lane, receipt: signed, proposals, now };
         let (answer, owed, mut notes) =
             if begins { accepted(&epoch, asker) } else { self.committed(&epoch, asker).await? };
         notes.answer = Some(asker.key);
@@ -179,6 +186,7 @@ impl Teller {
                 AuthEvents::Blob(blob) => Some(blob.to_value()),
                 AuthEvents::Inline(_) => None,
             },
+            proposals: (!epoch.decision.stapled.is_empty()).then(|| epoch.proposals.to_value()),
             answer: None,
         };
         let mut event = CommitEvent {
@@ -189,7 +197,7 @@ impl Teller {
             sender: entry.sender.user.clone(),
             txn_id: asker.txn_id.clone(),
             auth_events,
-            proposals: stapled(&epoch.decision.stapled, others.len()),
+            proposals: epoch.proposals.clone(),
             receipt: epoch.receipt.clone(),
         };
         let answer = epoch.owe(Name::Commit, &event.content(), vec![recipient(&entry.sender)]);
@@ -223,6 +231,7 @@ impl Teller {
                 epoch: decision.receipt.epoch,
                 welcome: self.place(Part::Welcome, &cut, 1).await?,
                 ratchet_tree: tree.clone(),
+                proposals: epoch.proposals.clone(),
                 receipt: epoch.receipt.clone(),
             };
             owed.push(epoch.owe(Name::Welcome, &event.content(), vec![recipient(&added.client)]));
@@ -235,20 +244,6 @@ impl Teller {
         let placed = self.blobs.place(bytes.to_vec(), inline_bytes(recipients)).await;
         placed.map_err(|error| refusal(part, &error))
     }
-}
-
-/// The service's proposals for the new epoch, the oldest first, as many as stand in an event. The others are told to whoever
-/// commits without them.
-fn stapled(proposals: &[Vec<u8>], recipients: usize) -> Vec<Bytes> {
-    let mut room_bytes = inline_bytes(recipients);
-    let fits = |proposal: &&Vec<u8>| match room_bytes.checked_sub(proposal.len()) {
-        Some(left) => {
-            room_bytes = left;
-            true
-        }
-        None => false,
-    };
-    proposals.iter().take_while(fits).map(|proposal| Bytes::Inline(proposal.clone())).collect()
 }
 
 /// How many bytes of one field stand in an event for so many recipients.
@@ -265,6 +260,19 @@ fn refusal(part: Part, error: &CallError) -> Rejection {
         let limit_bytes = u64::try_from(limits::INLINE_BYTES).unwrap_or(u64::MAX);
         Rejection::TooLarge { what: part.noun(), limit_bytes }
     }
+}
+
+/// The service's proposals for an epoch, as they are given out to so many: all of them, since a commit may refer to each.
+async fn place_proposals(blobs: &Blobs, all: &[Vec<u8>], recipients: usize) -> Result<Proposals, CallError> {
+    let bytes: usize = all.iter().map(Vec::len).sum();
+    if bytes <= inline_bytes(recipients) {
+        return Ok(Proposals::of(all));
+    }
+    // However few bytes the array has.
+    Ok(match blobs.place(Proposals::to_blob(all), 0).await? {
+        Bytes::Blob(blob) => Proposals::Blob(blob),
+        Bytes::Inline(_) => Proposals::of(all),
+    })
 }
 
 /// What a commit cites, as it is given out.
@@ -301,4 +309,28 @@ impl Epoch<'_> {
 
 fn recipient(client: &ClientId) -> Recipient {
     Recipient { user: client.user.clone(), device: Some(client.device.clone()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::homeserver::tests::facing;
+    use crate::homeserver::tests::faulty::Reply;
+
+    #[tokio::test]
+    async fn all_proposals_are_given_out_however_many() {
+        let uploaded = Reply::json(200, r#"{"content_uri": "mxc://localhost/abc"}"#);
+        let (faulty, homeserver) = facing(uploaded).await;
+        let blobs = Blobs::new(homeserver);
+        let all = vec![vec![7; 200]; 20];
+        let few = inline_bytes(limits::INLINE_RECIPIENTS) / 200;
+        assert!(few > all.len(), "they stand in an event for few");
+        let inline = place_proposals(&blobs, &all, limits::INLINE_RECIPIENTS).await.unwrap();
+        assert_eq!((inline, faulty.requests().len()), (Proposals::of(&all), 0));
+        let placed = place_proposals(&blobs, &all, limits::INLINE_RECIPIENTS + 1).await.unwrap();
+        let Proposals::Blob(blob) = placed else { panic!("{placed:?}") };
+        let bytes = Proposals::to_blob(&all);
+        assert_eq!((blob.sha256, blob.size_bytes), (Sha256::of(&bytes), bytes.len() as u64));
+        assert_eq!(Proposals::from_blob(&bytes), Ok(Proposals::of(&all)));
+    }
 }

@@ -9,10 +9,45 @@ use super::hall::{Hall, INVITING};
 use super::outlaw::{Outlaw, refuses};
 use crate::proxy::{self, sends_a_member_event};
 
+fn bytes(value: &Value) -> Vec<u8> {
+    decode(value.as_str().unwrap()).unwrap()
+}
+
 /// The service's proposals in an answer.
 fn proposals(answer: &Value) -> Vec<Vec<u8>> {
-    let proposals = answer["content"]["proposals"].as_array().unwrap();
-    proposals.iter().map(|proposal| decode(proposal.as_str().unwrap()).unwrap()).collect()
+    answer["content"]["proposals"].as_array().unwrap().iter().map(bytes).collect()
+}
+
+impl Outlaw {
+    /// Joins by its Welcome, and hears what the service proposes for that epoch: one Remove.
+    async fn joins_and_hears(&mut self) {
+        let is_welcome = |event: &Value| event["type"] == "m.mls.welcome";
+        let welcome = self.user.next_to_device(BOUND, is_welcome).await.unwrap();
+        let content = &welcome["content"];
+        // The event has the bare struct; this is what goes before it in an MLSMessage.
+        let whole = [&[0, 1, 0, 3], &bytes(&content["welcome"])[..]].concat();
+        self.member.join(&whole, &bytes(&content["ratchet_tree"])).unwrap();
+        let [remove] = proposals(&welcome).try_into().unwrap();
+        assert_eq!(self.member.hear(&remove).unwrap(), Heard::Proposal);
+    }
+
+    /// Asks for all commits since its epoch, page by page, and follows them with what was proposed for each.
+    async fn catches_up(&mut self, room: &str) {
+        loop {
+            let from = self.member.epoch().unwrap();
+            let answer = self.request(json!({"room_id": room, "want": "commits", "from_epoch": from})).await;
+            for commit in answer["commits"].as_array().unwrap() {
+                assert_eq!(self.member.hear(&bytes(&commit["message"])).unwrap(), Heard::Commit);
+                for remove in commit["proposals"].as_array().unwrap() {
+                    assert_eq!(self.member.hear(&bytes(remove)).unwrap(), Heard::Proposal);
+                }
+            }
+            if answer["more"] == false {
+                break;
+            }
+            assert!(self.member.epoch().unwrap() > from, "a page has something in it");
+        }
+    }
 }
 
 impl Hall {
@@ -41,7 +76,7 @@ impl Hall {
 async fn whoever_the_homeserver_did_not_let_in_goes_by_a_later_commit() {
     let (house, proxy) = proxy::house().await;
     let mut hall = Hall::within(house).await;
-    let carol = Outlaw::new(&hall.house, "carol", "TABLET").await;
+    let mut carol = Outlaw::new(&hall.house, "carol", "TABLET").await;
     let mut dan = Outlaw::new(&hall.house, "dan", "PHONE").await;
     let moderator = hall.alice.user.with_token(hall.alice.user.access_token());
 
@@ -62,6 +97,8 @@ async fn whoever_the_homeserver_did_not_let_in_goes_by_a_later_commit() {
     hall.bob.member.hear(&commit.message).unwrap();
     assert_eq!(hall.members().len(), 4, "the commit stands");
     assert_eq!(proposals(&answer).len(), 1, "everybody is told who must go");
+
+    carol.joins_and_hears().await;
 
     // Were the Welcome to reach dan all the same, nothing would be taken from there.
     dan.member.join(commit.welcome.as_ref().unwrap(), &commit.ratchet_tree).unwrap();
@@ -94,6 +131,9 @@ async fn whoever_the_homeserver_did_not_let_in_goes_by_a_later_commit() {
     // alice, who has heard of the Remove too, follows, and the group goes on as before.
     hall.alice.member.hear(&remove).unwrap();
     hall.alice.member.hear(&commit.message).unwrap();
+    // And carol, who has heard nothing since she joined.
+    carol.catches_up(&hall.room).await;
+    assert_eq!(carol.member.epoch().unwrap(), hall.bob.member.epoch().unwrap());
     assert_eq!(hall.bob_updates_alone().await["type"], "m.mls.commit");
     hall.house.stop().await.unwrap();
 }

@@ -2,8 +2,9 @@
 
 use maypole_core::ids::{RoomId, TxnId, UserId};
 use maypole_core::limits;
-use maypole_room::bytes::Bytes;
+use maypole_room::bytes::{Blob, Bytes};
 use maypole_room::commit_event::CommitEvent;
+use maypole_room::proposals::Proposals;
 use maypole_room::receipt::RoomReceipt;
 use openmls::prelude::{ContentType, GroupContext, MlsGroup, ProcessedMessageContent, Sender, StagedCommit};
 use openmls_rust_crypto::OpenMlsRustCrypto;
@@ -101,8 +102,7 @@ impl Device {
             room.ahead.remove(&next);
             return false;
         };
-        if let Some(Bytes::Blob(blob)) = bytes_of(&event).find(|bytes| matches!(bytes, Bytes::Blob(_))) {
-            let blob = blob.clone();
+        if let Some(blob) = missing([&event.message], &event.proposals) {
             self.fetch(room_id, Purpose::Commit(next), &blob, step);
             return false;
         }
@@ -163,9 +163,16 @@ fn hear_twice(room: &Room, event: &CommitEvent, step: &mut Step) {
     }
 }
 
-/// All MLS bytes of a commit's event.
-fn bytes_of(event: &CommitEvent) -> impl Iterator<Item = &Bytes> {
-    std::iter::once(&event.message).chain(&event.proposals)
+/// The first of an event's bytes that lie elsewhere.
+pub(super) fn missing<const N: usize>(fields: [&Bytes; N], proposals: &Proposals) -> Option<Blob> {
+    let all = match proposals {
+        Proposals::Blob(blob) => return Some(blob.clone()),
+        Proposals::Inline(all) => all,
+    };
+    fields.into_iter().chain(all).find_map(|bytes| match bytes {
+        Bytes::Blob(blob) => Some(blob.clone()),
+        Bytes::Inline(_) => None,
+    })
 }
 
 /// What is done in the epoch that began: proposals for it, and the check of what only members can know.
@@ -187,7 +194,7 @@ fn after(
     if said.is_none() || said != mls::external_pub(provider, signer, group) {
         problems.push("the receipt's `external_pub` is false".to_owned());
     }
-    problems.extend(hear_stapled(provider, group, event));
+    problems.extend(hear_stapled(provider, group, &event.proposals));
     problems
 }
 

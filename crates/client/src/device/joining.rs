@@ -146,7 +146,7 @@ impl Device {
                 room.standing = Standing::Member;
                 room.receipt = Some(event.receipt.to_string());
                 step.tell(Event::Joined { room_id: room_id.clone(), epoch, members: leaves(group) });
-                let mut problems = hear_stapled(&self.provider, group, event);
+                let mut problems = hear_stapled(&self.provider, group, &event.proposals);
                 let own = mls::external_pub(&self.provider, signer, group);
                 if own.as_deref() != Some(receipt.receipt().external_pub.as_slice()) {
                     problems.push("the receipt's `external_pub` is false".into());

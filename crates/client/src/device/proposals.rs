@@ -1,7 +1,7 @@
 //! Proposals of the delivery service: it removes, and proposes nothing else.
 
 use maypole_room::bytes::Bytes;
-use maypole_room::commit_event::CommitEvent;
+use maypole_room::proposals::Proposals;
 use openmls::prelude::{
     ContentType, MlsGroup, OpenMlsProvider as _, ProcessedMessageContent, Proposal, Sender,
 };
@@ -38,17 +38,18 @@ pub(super) fn hear_proposal(
     group.store_pending_proposal(provider.storage(), *queued).map_err(|error| error.to_string())
 }
 
-/// Keeps the Removes that came with a commit for the epoch that it began; says what is wrong with each that is none.
+/// Keeps the Removes that came with what began an epoch; says what is wrong with each that is none.
 pub(super) fn hear_stapled(
     provider: &OpenMlsRustCrypto,
     group: &mut MlsGroup,
-    event: &CommitEvent,
+    proposals: &Proposals,
 ) -> Vec<String> {
     let hear = |proposal: &Bytes| match proposal {
         Bytes::Inline(bytes) => hear_proposal(provider, group, bytes).err(),
         Bytes::Blob(_) => Some("its bytes are missing".to_owned()),
     };
-    let problems = event.proposals.iter().filter_map(hear);
+    let Proposals::Inline(all) = proposals else { return vec!["the service's proposals are missing".into()] };
+    let problems = all.iter().filter_map(hear);
     problems.map(|problem| format!("a proposal of the service: {problem}")).collect()
 }
 

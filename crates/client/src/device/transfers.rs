@@ -2,6 +2,7 @@
 
 use maypole_core::ids::{RoomId, Sha256};
 use maypole_room::bytes::{Blob, encode};
+use maypole_room::proposals::Proposals;
 use serde_json::Value;
 
 use super::state::{Download, Purpose};
@@ -66,12 +67,18 @@ impl Device {
         };
         let Some(text) = text else { return };
         let Ok(mut content) = serde_json::from_str::<Value>(text) else { return };
-        let (blob, bytes) = (download.blob().to_value(), Value::from(encode(bytes)));
+        // What is no array of proposals stays what it is, one that cannot be used.
+        let proposals = Proposals::from_blob(bytes).unwrap_or_else(|_| Proposals::of(&[bytes.to_vec()]));
+        let (blob, bytes, proposals) =
+            (download.blob().to_value(), Value::from(encode(bytes)), proposals.to_value());
         for field in ["message", "welcome", "ratchet_tree", "group_info"] {
             replace(content.get_mut(field), &blob, &bytes);
         }
-        for proposal in content.get_mut("proposals").and_then(Value::as_array_mut).into_iter().flatten() {
-            replace(Some(proposal), &blob, &bytes);
+        match content.get_mut("proposals") {
+            Some(Value::Array(proposals)) => {
+                proposals.iter_mut().for_each(|proposal| replace(Some(proposal), &blob, &bytes));
+            }
+            all => replace(all, &blob, &proposals),
         }
         *text = content.to_string();
     }

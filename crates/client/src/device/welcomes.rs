@@ -13,6 +13,8 @@ use openmls_rust_crypto::OpenMlsRustCrypto;
 use serde_json::Value;
 
 use super::chain::vouches;
+use super::commits::missing;
+use super::proposals::hear_stapled;
 use super::state::{Purpose, Service, State, WaitingWelcome};
 use super::{Device, Event, Standing, Step, leaves};
 use crate::mls;
@@ -59,19 +61,17 @@ impl Device {
             step.changed = true;
             return false;
         };
-        for bytes in [&event.welcome, &event.ratchet_tree] {
-            if let Bytes::Blob(blob) = bytes {
-                self.fetch(room_id, Purpose::Welcome, &blob.clone(), step);
-                return true;
-            }
+        if let Some(blob) = missing([&event.welcome, &event.ratchet_tree], &event.proposals) {
+            self.fetch(room_id, Purpose::Welcome, &blob, step);
+            return true;
         }
         room.welcome = None;
         step.changed = true;
         match self.join_by_welcome(room_id, &event, &service) {
-            Ok(problem) => {
+            Ok(problems) => {
                 let members = self.groups.get(room_id).map(leaves).unwrap_or_default();
                 step.tell(Event::Joined { room_id: room_id.clone(), epoch: event.epoch, members });
-                if let Some(problem) = problem {
+                for problem in problems {
                     let room_id = room_id.clone();
                     step.tell(Event::Report { room_id, epoch: event.epoch, problem, lost: false });
                 }
@@ -95,16 +95,19 @@ impl Device {
         room_id: &RoomId,
         event: &WelcomeEvent,
         service: &UserId,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Vec<String>, String> {
         let provider = mls::copy(&self.provider);
-        let (group, receipt) = open_welcome(&provider, room_id, event, service)?;
+        let (mut group, receipt) = open_welcome(&provider, room_id, event, service)?;
         let State { rooms, signer, me, .. } = &mut self.state;
         if mls::leaf_of(&group, me) != Some(group.own_leaf_index()) {
             return Err("the leaf is another device's".into());
         }
         let room = rooms.get_mut(room_id).ok_or("the room is not known")?;
         let own = mls::external_pub(&provider, signer, &group);
-        let is_false = own.as_deref() != Some(receipt.receipt().external_pub.as_slice());
+        let mut problems = hear_stapled(&provider, &mut group, &event.proposals);
+        if own.as_deref() != Some(receipt.receipt().external_pub.as_slice()) {
+            problems.push("the receipt's `external_pub` is false".to_owned());
+        }
         self.provider = provider;
         self.groups.insert(room_id.clone(), group);
         room.drop_plans();
@@ -112,7 +115,7 @@ impl Device {
         room.group_info = None;
         room.standing = Standing::Member;
         room.receipt = Some(event.receipt.to_string());
-        Ok(is_false.then(|| "the receipt's `external_pub` is false".to_owned()))
+        Ok(problems)
     }
 }
 

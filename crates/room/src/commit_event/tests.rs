@@ -16,7 +16,7 @@ pub(crate) fn commit(epoch: u64) -> CommitEvent {
         sender: UserId::parse("@alice:a.org").unwrap(),
         txn_id: TxnId::parse("t1"),
         auth_events: AuthEvents::Inline(vec![json!({"type": "m.room.power_levels"})]),
-        proposals: vec![Bytes::Inline(vec![1]), Bytes::Inline(vec![2])],
+        proposals: Proposals::of(&[vec![1], vec![2]]),
         receipt: json!({"epoch": epoch}),
     }
 }
@@ -57,7 +57,7 @@ fn what_is_written_is_read_back() {
         message: Bytes::Blob(blob()),
         txn_id: None,
         auth_events: AuthEvents::Blob(blob()),
-        proposals: Vec::new(),
+        proposals: Proposals::Blob(blob()),
         ..commit(6)
     };
     assert_eq!(CommitEvent::read(&other.content()), Ok(other));

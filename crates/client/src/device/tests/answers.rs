@@ -1,4 +1,5 @@
 use super::*;
+use maypole_room::proposals::Proposals;
 
 /// A commit of Alice's that Bob's made too late.
 fn late(relay: &mut Relay) -> (Device, Device, Outgoing, CommitEvent) {
@@ -171,7 +172,7 @@ fn what_a_commit_must_remove_it_removes_at_the_second_try() {
     let refusal = relay.reject(&out, "M_MLS_MISSING_PROPOSALS", removes);
     let actions = alice.receive(SERVICE, "m.mls.rejected", &refusal).unwrap();
     let mut event = relay.order(&mut alice, &actions);
-    event.proposals.clear();
+    event.proposals = Proposals::default();
     let room_id = relay.room_id.clone();
     assert_eq!(alice.members(&room_id).len(), 2);
 }

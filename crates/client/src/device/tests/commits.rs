@@ -1,4 +1,5 @@
 use super::*;
+use maypole_room::proposals::Proposals;
 
 #[test]
 fn a_commit_counts_only_from_the_rooms_service() {
@@ -245,7 +246,7 @@ fn the_services_removes_are_kept_for_the_next_commit_and_nothing_else_of_it() {
     let remove = Bytes::Inline(relay.remove(3, 2));
     let of_an_old_epoch = Bytes::Inline(relay.remove(2, 2));
     let not_a_proposal = own.message.clone();
-    let proposals = vec![of_an_old_epoch, not_a_proposal, remove.clone(), remove];
+    let proposals = Proposals::Inline(vec![of_an_old_epoch, not_a_proposal, remove.clone(), remove]);
     let own = CommitEvent { proposals, ..own };
     let heard = told(&hear(&mut alice, &own));
     assert!(

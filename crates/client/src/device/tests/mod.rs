@@ -15,6 +15,7 @@ mod trusting;
 mod welcomes;
 mod wishes;
 
+use maypole_room::proposals::Proposals;
 use std::collections::BTreeMap;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -177,7 +178,7 @@ impl Relay {
             sender: by.me().user.clone(),
             txn_id: TxnId::parse(sent.content["txn_id"].as_str().unwrap()),
             auth_events: AuthEvents::Inline(Vec::new()),
-            proposals: Vec::new(),
+            proposals: Proposals::default(),
             receipt,
         };
         self.log.push(for_others(&event));
@@ -201,6 +202,7 @@ impl Relay {
             epoch: by.epoch(&self.room_id).unwrap(),
             welcome: Bytes::Inline(decode(sent.content["commit_info"]["welcome"].as_str().unwrap()).unwrap()),
             ratchet_tree: Bytes::Inline(tree_of(by, &self.room_id)),
+            proposals: Proposals::default(),
             receipt,
         }
     }

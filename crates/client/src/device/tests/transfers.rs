@@ -1,4 +1,5 @@
 use maypole_room::bytes::Blob;
+use maypole_room::proposals::Proposals;
 
 use super::*;
 
@@ -103,6 +104,81 @@ fn commits_wait_for_the_bytes_of_the_one_before() {
     assert!(sends_nothing(&later), "no gap: {later:?}");
     let told = told(&bob.downloaded(again, &bytes).unwrap());
     assert!(matches!(&told[..], [Event::Advanced(_), Event::Advanced(_)]), "{told:?}");
+}
+
+/// As the service gives out what is too much for an event.
+fn elsewhere(messages: &[Vec<u8>]) -> (Proposals, Vec<u8>) {
+    let bytes = Proposals::to_blob(messages);
+    let (Bytes::Blob(blob), bytes) = as_blob(&Bytes::Inline(bytes), "proposals") else { panic!("a blob") };
+    (Proposals::Blob(blob), bytes)
+}
+
+#[test]
+fn the_services_proposals_may_be_a_blob() {
+    let mut relay = Relay::new(1);
+    let (mut alice, mut bob) = relay.pair();
+    let mut carol = relay.device("@carol:b.org", "TABLET");
+    let event = relay.add(&mut alice, &mut carol);
+    hear(&mut bob, &event);
+    let actions = alice.update(&relay.room_id).unwrap();
+    let own = relay.accept(&alice, &sent(&actions));
+    let (proposals, bytes) = elsewhere(&[relay.remove(3, 2)]);
+    let own = CommitEvent { proposals, ..own };
+    for device in [&mut alice, &mut bob] {
+        let event = if device.me().user == own.sender { own.clone() } else { for_others(&own) };
+        let id = download(&hear(device, &event));
+        assert!(matches!(&told(&device.downloaded(id, &bytes).unwrap())[..], [Event::Advanced(_)]));
+    }
+    let actions = alice.update(&relay.room_id).unwrap();
+    let (proposals, garbage) = elsewhere(&[]);
+    let event = CommitEvent { proposals, ..relay.order(&mut alice, &actions) };
+    let id = download(&hear(&mut bob, &event));
+    let heard = told(&bob.downloaded(id, &garbage).unwrap());
+    let [Event::Advanced(advance)] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!(advance.removed, [carol.me().clone()], "by the reference that came in the blob");
+}
+
+#[test]
+fn a_blob_that_holds_no_proposals_is_reported_and_the_epoch_begins() {
+    let mut relay = Relay::new(1);
+    let (mut alice, mut bob) = relay.pair();
+    let actions = alice.update(&relay.room_id).unwrap();
+    let event = relay.order(&mut alice, &actions);
+    let (Bytes::Blob(blob), bytes) = as_blob(&Bytes::Inline(b"{}".to_vec()), "proposals") else { panic!() };
+    let event = CommitEvent { proposals: Proposals::Blob(blob), ..event };
+    let id = download(&hear(&mut bob, &event));
+    let heard = told(&bob.downloaded(id, &bytes).unwrap());
+    assert!(matches!(&heard[..], [Event::Advanced(_), Event::Report { .. }]), "{heard:?}");
+}
+
+/// A commit of the epoch that a device joins in may refer to what was proposed for it.
+#[test]
+fn who_joins_hears_what_the_service_proposed_for_that_epoch() {
+    for in_a_blob in [false, true] {
+        let mut relay = Relay::new(1);
+        let (mut alice, mut bob) = relay.pair();
+        let mut carol = relay.device("@carol:b.org", "TABLET");
+        let room_id = relay.room_id.clone();
+        let actions = alice.add(&room_id, vec![key_package(&mut carol)], Citing::default()).unwrap();
+        let own = relay.accept(&alice, &sent(&actions));
+        let removes = [relay.remove(2, 1)];
+        let own = CommitEvent { proposals: Proposals::of(&removes), ..own };
+        hear(&mut alice, &own);
+        hear(&mut bob, &for_others(&own));
+        let (blob, bytes) = elsewhere(&removes);
+        let proposals = if in_a_blob { blob } else { Proposals::of(&removes) };
+        let welcome = WelcomeEvent { proposals, ..relay.welcome(&alice, &sent(&actions)) };
+        let mut actions = carol.receive(SERVICE, "m.mls.welcome", &welcome.content()).unwrap();
+        if in_a_blob {
+            actions = carol.downloaded(download(&actions), &bytes).unwrap();
+        }
+        assert!(matches!(&told(&actions)[..], [Event::Joined { .. }]));
+        let actions = alice.update(&room_id).unwrap();
+        let event = relay.order(&mut alice, &actions);
+        let heard = told(&hear(&mut carol, &event));
+        let [Event::Advanced(advance)] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!(advance.removed, [bob.me().clone()]);
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use maypole_room::proposals::Proposals;
 
 /// Alice has added Bob, who has not heard of it.
 fn invited(relay: &mut Relay) -> (Device, Device, WelcomeEvent) {
@@ -206,7 +207,7 @@ fn a_device_that_lost_a_group_is_not_brought_into_another_in_its_place() {
         sender: UserId::parse("@alice:a.org").unwrap(),
         txn_id: None,
         auth_events: AuthEvents::Inline(Vec::new()),
-        proposals: Vec::new(),
+        proposals: Proposals::default(),
         receipt: welcome.receipt.clone(),
     };
     hear(&mut bob, &lie);

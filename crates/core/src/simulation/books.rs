@@ -28,8 +28,11 @@ pub(super) struct Books {
     /// Which message each row of the inbox is, those that were answered included.
     pub(super) rows: BTreeMap<InboxSeq, Rc<Sent>>,
     answered: BTreeSet<InboxSeq>,
-    answers: BTreeMap<AnswerKey, Answer>,
+    /// What is remembered, and by which group it was answered.
+    answers: BTreeMap<AnswerKey, (Answer, GroupId)>,
     forgotten: BTreeMap<AnswerKey, Answer>,
+    /// What was remembered under a name that its device gave to two things at once.
+    replaced: BTreeMap<AnswerKey, Answer>,
     staged: BTreeMap<GroupId, (Staged, (u64, u64))>,
     /// Groups that the operator has frozen.
     frozen: BTreeSet<GroupId>,
@@ -57,7 +60,7 @@ struct Write<'w> {
     agendas: Vec<&'w Agenda>,
     remembers: Vec<(AnswerKey, &'w Answer)>,
     owes: Vec<(OwedId, &'w Owed)>,
-    unstages: usize,
+    unstages: Vec<&'w GroupId>,
 }
 
 impl<'w> Write<'w> {
@@ -72,7 +75,7 @@ impl<'w> Write<'w> {
                 Op::SetAgenda(agenda) => write.agendas.push(agenda),
                 Op::Remember(key, answer) => write.remembers.push((*key, answer)),
                 Op::Owe(owed) => write.owes.push((*ids.next().unwrap(), owed)),
-                Op::Unstage(_) => write.unstages += 1,
+                Op::Unstage(group) => write.unstages.push(group),
                 _ => {}
             }
         }
@@ -91,6 +94,11 @@ impl<'w> Write<'w> {
     }
 }
 
+fn words(answer: &Answer) -> &[u8] {
+    let Delivery::ToDevice { content, .. } = &answer.reply;
+    content
+}
+
 impl Books {
     pub(super) fn new(seed: u64) -> Self {
         Self {
@@ -101,6 +109,7 @@ impl Books {
             answered: BTreeSet::new(),
             answers: BTreeMap::new(),
             forgotten: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             staged: BTreeMap::new(),
             frozen: BTreeSet::new(),
             told: BTreeMap::new(),
@@ -178,7 +187,7 @@ impl Books {
         for op in &written.batch.ops {
             match op {
                 Op::Forget(key) => {
-                    let Some(answer) = self.answers.remove(key) else { continue };
+                    let Some((answer, _)) = self.answers.remove(key) else { continue };
                     let is_due = answer.expires_at <= now || written.batch.name == "trim";
                     assert!(is_due, "what stands is not forgotten");
                     self.forgotten.insert(*key, answer);
@@ -219,8 +228,8 @@ impl Books {
             panic!("something is staged and something else besides: {ops:?}")
         };
         assert!(!self.answered.contains(&staged.row), "what was answered is not staged");
-        let before = self.answers.get(&self.rows[&staged.row].key);
-        assert!(before.is_none_or(|before| before.expires_at <= now), "nor what is remembered");
+        let stands = self.stands(self.rows[&staged.row].key, now);
+        assert!(stands.is_none(), "nor what is remembered");
         assert!(!self.frozen.contains(staged.group()), "nothing passes in a frozen group");
         assert!(self.staged.values().all(|(other, _)| other.row != staged.row), "a message is staged once");
         let at = self.circle(staged.group()).map_or((0, 0), |circle| (circle.epoch, circle.revision));
@@ -237,29 +246,29 @@ impl Books {
             write.leaves.len(),
             "an answer for each message that leaves, and for no other"
         );
-        // What was staged is answered whatever was remembered since.
-        let free = write.unstages > 0;
         let mut remembers = write.remembers.iter().peekable();
         for (row, (_, reply, to)) in write.leaves.iter().zip(&replies) {
             let sent = self.rows.get(row).unwrap().clone();
             assert!(self.answered.insert(*row), "a message is answered once");
             assert_eq!(*to, BTreeSet::from([sent.command.get().by.clone()]), "to whoever asked");
-            let is_staged = self.staged.values().any(|(staged, _)| staged.row == *row);
-            assert!(!is_staged || free, "what is staged is answered by its outcome");
+            let staged = self.staged.values().find(|(staged, _)| staged.row == *row);
+            let is_staged = staged.is_some_and(|(staged, _)| {
+                assert!(
+                    write.unstages.contains(&staged.group()),
+                    "what is staged is answered by its outcome"
+                );
+                true
+            });
             *self.refused.entry((*reply).clone()).or_default() += u64::from(!reply.starts_with(b"epoch"));
-            let remembered = remembers.next_if(|(key, _)| *key == sent.key);
-            let before = self.answers.get(&sent.key).cloned();
-            self.answers.extend(remembered.map(|(key, answer)| (*key, (*answer).clone())));
-            match (remembered, before) {
-                (Some((_, answer)), before) => {
-                    // Since something was staged its twin may have been answered, by who did not know of it.
-                    let stands = before.is_some_and(|before| before.expires_at > now) && !free;
-                    assert!(!stands, "{row:?} was answered before, and that answer stands");
+            match remembers.next_if(|(key, _)| *key == sent.key) {
+                Some((key, answer)) => {
                     assert_eq!(answer.question, sent.question, "an answer is that of its question");
+                    self.is_the_first(*row, &sent, is_staged, now);
+                    let group = sent.command.get().group.clone();
+                    self.answers.insert(*key, ((*answer).clone(), group));
                 }
-                (None, before) => {
-                    let before = before.or_else(|| self.forgotten.get(&sent.key).cloned());
-                    self.is_repeated(reply, &sent, before.as_ref());
+                None => {
+                    self.is_repeated(reply, &sent, now);
                     self.repeated += 1;
                 }
             }
@@ -267,16 +276,35 @@ impl Books {
         assert!(remembers.next().is_none(), "what is remembered is an answer");
     }
 
+    /// What is remembered under a name and has not expired.
+    fn stands(&self, key: AnswerKey, now: Timestamp) -> Option<&(Answer, GroupId)> {
+        self.answers.get(&key).filter(|(answer, _)| answer.expires_at > now)
+    }
+
+    /// Nothing was answered under this name that stands, unless its device gave the name to something else as well, in another
+    /// group, while this was staged: that is answered all the same.
+    fn is_the_first(&mut self, row: InboxSeq, sent: &Sent, is_staged: bool, now: Timestamp) {
+        let Some((stands, group)) = self.stands(sent.key, now).cloned() else { return };
+        let is_other = stands.question != sent.question && group != sent.command.get().group;
+        assert!(is_staged && is_other, "{row:?} was answered before, and that answer stands: {stands:?}");
+        self.replaced.insert(sent.key, stands);
+    }
+
     /// What is not remembered was answered before, or may be asked again.
-    fn is_repeated(&self, reply: &[u8], sent: &Sent, before: Option<&Answer>) {
+    fn is_repeated(&self, reply: &[u8], sent: &Sent, now: Timestamp) {
         let word = |code: Code| code.facts().errcode.as_bytes();
+        let is_same = |before: &Answer| before.question == sent.question;
         if [Code::Unavailable, Code::LimitExceeded].map(word).contains(&reply) {
-            return;
+            let stands = self.stands(sent.key, now).filter(|(before, _)| is_same(before));
+            let is_accepted = stands.is_some_and(|(before, _)| words(before).starts_with(b"epoch"));
+            return assert!(!is_accepted, "what was accepted is not asked again");
         }
-        let before = before.unwrap();
-        let Delivery::ToDevice { content, .. } = &before.reply;
-        match before.question == sent.question {
-            true => assert_eq!(content, reply, "the same question gets the same answer"),
+        let before = self.answers.get(&sent.key).map(|(before, _)| before);
+        let before = before.or_else(|| self.forgotten.get(&sent.key)).unwrap();
+        let was_told = |before: &&Answer| is_same(before) && words(before) == reply;
+        match is_same(before) {
+            true => assert_eq!(words(before), reply, "the same question gets the same answer"),
+            false if self.replaced.get(&sent.key).filter(was_told).is_some() => {}
             false => assert_eq!(word(Code::TxnReused), reply, "another question under its name gets none"),
         }
     }
@@ -484,7 +512,7 @@ impl Books {
 
     /// What the store has is what was written, after whatever crash.
     pub(super) fn hold_against(&self, records: &Records) {
-        for (key, answer) in &self.answers {
+        for (key, (answer, _)) in &self.answers {
             assert_eq!(records.answer(*key).as_ref(), Some(answer), "what was answered is remembered");
         }
         for group in self.circles.keys() {
@@ -495,7 +523,7 @@ impl Books {
             let epochs = log.iter().map(|entry| entry.epoch.get());
             assert!(epochs.eq(begins.get()..=circle.epoch), "a log has no gap");
             assert!(
-                begins.get() <= circle.epoch.saturating_sub(limits::LOG_KEPT_EPOCHS),
+                begins.get() <= (circle.epoch + 1).saturating_sub(limits::LOG_KEPT_EPOCHS),
                 "the newest are kept"
             );
             let snapshot = records.snapshot(group).unwrap().epoch;

@@ -205,6 +205,10 @@ impl Process {
         Ok(group)
     }
 
+    pub(super) fn keeps(&self, id: &GroupId) -> bool {
+        self.groups.borrow().contains_key(id)
+    }
+
     /// What is in memory of a group may be from before another process was at it.
     pub(super) fn forget(&self, id: &GroupId) {
         self.groups.borrow_mut().remove(id);

@@ -182,10 +182,12 @@ impl Circle {
             Truth::Commits(commit) => (commit.epoch, commit.made_in(), commit.from_outside),
             Truth::Proposes(proposal) => (proposal.epoch, proposal.epoch, proposal.from_outside),
         };
-        // Whose leaf it is in another epoch, the place of a leaf does not say; somebody's, or nobody's.
+        // Whose leaf it is in another epoch, the place of a leaf does not say: somebody's, who may have to go or has too much
+        // waiting, or nobody's.
         let mut codes: Vec<Code> = code.into_iter().collect();
         if made_in != self.epoch && epoch >= self.epoch && !from_outside {
-            codes.extend([Code::SenderMismatch, Code::InvalidCommit, Code::InvalidProposal]);
+            codes.extend([Code::SenderMismatch, Code::Frozen, Code::Leaving, Code::LimitExceeded]);
+            codes.extend([Code::Malformed, Code::InvalidCommit, Code::InvalidProposal]);
         }
         codes
     }

@@ -12,8 +12,11 @@ use super::*;
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
 use crate::directory::{self, LastResort, Shelved, Stock};
 use crate::ids::{InboxSeq, KeyPackageRef, Lane, OwedId, ProcessId, ShelfPlace, SyncToken};
-use crate::ledger::{Answered, Ledger};
-use crate::records::{Answer, AnswerKey, Delivery, Depths, InboxRow, Owed, OwedRow, Queues, SetAside};
+use crate::ledger::{Answered, Ledger, LedgerError};
+use crate::memory::Memory;
+use crate::records::{
+    Answer, AnswerKey, Delivery, Depths, InboxItem, InboxRow, Incoming, Owed, OwedRow, Queues, SetAside,
+};
 use crate::shares::{Held, Shares};
 
 /// Notes batches, and has nothing.
@@ -201,9 +204,11 @@ fn an_accepted_proposal_leaves_the_inbox_with_its_answer() {
     let ledger = noting();
     let row = InboxSeq::new(3);
     let answered = Answered { row, remember: Some((key(1), answer())), owed: vec![owed()] };
-    done(ledger.amend(*amendment, Some(answered), vec![owed()], party.now)).unwrap();
+    let staged = Some(InboxSeq::new(2));
+    done(ledger.amend(*amendment, Some((answered, staged)), vec![owed()], party.now)).unwrap();
     let [batch] = written(&ledger).try_into().unwrap();
     assert!(batch.expect.contains(&Expect::InInbox(row)) && batch.ops.contains(&Op::Leave(row)));
+    assert!(batch.expect.contains(&Expect::StagedIn(party.group.id().clone(), staged)));
     assert!(batch.expect.contains(&Expect::NoAnswer(key(1), party.now)));
     let owes = batch.ops.iter().filter(|op| matches!(op, Op::Owe(_))).count();
     assert_eq!(owes, 2, "the answer, and the proposal to everybody");
@@ -318,14 +323,60 @@ fn an_answer_by_a_groups_state_holds_only_while_the_group_owes_the_same() {
         if announced {
             party.announce(&[BOB], Cause::Left).unwrap();
         }
-        done(ledger.answer_as_of(&id_of_group, Some(&party.group), answered(), party.now)).unwrap();
+        done(ledger.answer_as_of(&id_of_group, Some(&party.group), None, answered(), party.now)).unwrap();
         let [batch] = written(&ledger).try_into().unwrap();
         assert!(batch.expect.contains(&Expect::GroupAt(id_of_group.clone(), Some(party.group.epoch()))));
         revisions.extend(batch.expect.into_iter().filter(|expect| matches!(expect, Expect::AgendaAt(..))));
     }
     let at = |revision| Expect::AgendaAt(id_of_group.clone(), revision);
     assert_eq!(revisions, [at(None), at(Some(1))]);
-    done(ledger.answer_as_of(&id_of_group, None, answered(), party.now)).unwrap();
+    done(ledger.answer_as_of(&id_of_group, None, None, answered(), party.now)).unwrap();
     let [batch] = written(&ledger).try_into().unwrap();
     assert!(batch.expect.contains(&Expect::GroupAt(id_of_group.clone(), None)), "there is none");
+}
+
+#[test]
+fn what_is_staged_is_answered_before_its_twin() {
+    let mut party = Party::of(&[BOB]);
+    let made = party.member(ALICE).update().unwrap();
+    let epoch = party.group.epoch().get();
+    let store = Memory::default();
+    let (holder, late) = (Ledger::new(store.clone()), Ledger::new(store.clone()));
+    let message = || {
+        Op::Receive(InboxItem::new(
+            Authenticated::stored(id(ALICE).user),
+            party.now,
+            Incoming::ToDevice { kind: "m.mls.message".to_owned(), content: Vec::new() },
+        ))
+    };
+    let ops = vec![Op::SetHead(party.group.head().clone()), message(), message()];
+    done(store.apply(Batch { name: "test", expect: Vec::new(), ops })).unwrap();
+    let (first, twin) = (InboxSeq::new(0), InboxSeq::new(1));
+    let permit = Permit { effects: vec![Outside { about: None, words: b"x".to_vec() }], cited: Vec::new() };
+    let staged = Staged::new(&command(ALICE, request(epoch, &made)), first, party.now, permit, Vec::new());
+    let staged = done(holder.stage(staged, Some(party.group.epoch()), key(1))).unwrap();
+
+    // It has the group in memory still, and does not know what is staged there.
+    let refusal = |remembered: bool| {
+        let remember = remembered
+            .then(|| (key(1), Answer { expires_at: party.now.plus(limits::REFUSAL_REMEMBERED), ..answer() }));
+        Answered { row: twin, remember, owed: vec![owed()] }
+    };
+    let id_of_group = party.group.id().clone();
+    let refuse = |staged, remembered| {
+        done(late.answer_as_of(&id_of_group, Some(&party.group), staged, refusal(remembered), party.now))
+    };
+    for other in [None, Some(twin)] {
+        let refused = refuse(other, true);
+        let expected = Expect::StagedIn(id_of_group.clone(), other);
+        assert!(matches!(refused, Err(LedgerError::Conflict(expect)) if *expect == expected));
+    }
+    assert_eq!(done(late.remembered(key(1), party.now)).unwrap(), None, "nothing is answered yet");
+    assert_eq!(store.records().inbox(None, 9).len(), 2, "and nothing left the inbox");
+    // What is to be asked again has no answer by that.
+    refuse(None, false).unwrap();
+
+    let outcome = Answered { row: first, remember: Some((key(1), answer())), owed: vec![owed()] };
+    done(holder.answer_staged(outcome, &staged, party.now)).unwrap();
+    assert_eq!(done(late.remembered(key(1), party.now)).unwrap(), Some(answer()));
 }

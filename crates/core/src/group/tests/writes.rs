@@ -11,23 +11,43 @@ use super::party::{ALICE, BOB, CAROL, Party, id};
 use super::*;
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
 use crate::directory::{self, LastResort, Shelved, Stock};
-use crate::ids::{InboxSeq, KeyPackageRef, Lane, OwedId, ProcessId, ShelfPlace, SyncToken};
-use crate::ledger::{Answered, Ledger, LedgerError};
+use crate::ids::{FreezeReason, InboxSeq, KeyPackageRef, Lane, OwedId, ProcessId, ShelfPlace, SyncToken};
+use crate::ledger::{Answered, Ledger, LedgerError, Recovered};
 use crate::memory::Memory;
 use crate::records::{
-    Answer, AnswerKey, Delivery, Depths, InboxItem, InboxRow, Incoming, Owed, OwedRow, Queues, SetAside,
+    Answer, AnswerKey, Delivery, Depths, InboxItem, InboxRow, Incoming, Owed, OwedRow, Progress, Queues,
+    SetAside,
 };
 use crate::shares::{Held, Shares};
 
-/// Notes batches, and has nothing.
+/// Notes batches, and has nothing, or a group of which some records are damaged.
 #[derive(Default)]
-struct Noting(Mutex<Vec<Batch>>);
+struct Noting {
+    batches: Mutex<Vec<Batch>>,
+    damaged: Option<Damaged>,
+}
+
+/// Which records of its group are.
+#[derive(Clone, Copy)]
+struct Damaged {
+    freeze: bool,
+    staged: bool,
+}
+
+impl Noting {
+    fn read<T>(&self, is_damaged: impl Fn(Damaged) -> bool) -> Found<Option<T>> {
+        match self.damaged.is_some_and(is_damaged) {
+            true => Err(BackendError::Damaged("so it is said".to_owned())),
+            false => Ok(None),
+        }
+    }
+}
 
 type Found<T> = Result<T, BackendError>;
 
 impl Backend for Noting {
     async fn apply(&self, batch: Batch) -> Found<Vec<OwedId>> {
-        self.0.lock().unwrap().push(batch);
+        self.batches.lock().unwrap().push(batch);
         Ok(Vec::new())
     }
     async fn owner(&self) -> Found<Option<UserId>> {
@@ -36,7 +56,7 @@ impl Backend for Noting {
     async fn keys(&self) -> Found<Option<Sha256>> {
         Ok(None)
     }
-    async fn progress(&self) -> Found<crate::records::Progress> {
+    async fn progress(&self) -> Found<Progress> {
         Ok(Default::default())
     }
     async fn cursor(&self) -> Found<Option<SyncToken>> {
@@ -70,7 +90,7 @@ impl Backend for Noting {
         Ok(Vec::new())
     }
     async fn staged(&self, _: &GroupId) -> Found<Option<Staged>> {
-        Ok(None)
+        self.read(|damaged| damaged.staged)
     }
     async fn staged_groups(&self, _: usize) -> Found<Vec<(GroupId, InboxSeq)>> {
         Ok(Vec::new())
@@ -84,11 +104,12 @@ impl Backend for Noting {
     async fn log_begins(&self, _: &GroupId) -> Found<Option<Epoch>> {
         Ok(None)
     }
-    async fn groups(&self, _: Option<&GroupId>, _: usize) -> Found<Vec<GroupId>> {
-        Ok(Vec::new())
+    async fn groups(&self, after: Option<&GroupId>, _: usize) -> Found<Vec<GroupId>> {
+        let is_there = self.damaged.is_some() && after.is_none();
+        Ok(is_there.then(|| GroupId::parse(ROOM).unwrap()).into_iter().collect())
     }
     async fn frozen(&self, _: &GroupId) -> Found<Option<Frozen>> {
-        Ok(None)
+        self.read(|damaged| damaged.freeze)
     }
     async fn frozen_groups(&self, _: usize) -> Found<Vec<(GroupId, Frozen)>> {
         Ok(Vec::new())
@@ -141,7 +162,7 @@ fn noting() -> Ledger<Noting> {
 }
 
 fn written(ledger: &Ledger<Noting>) -> Vec<Batch> {
-    std::mem::take(&mut ledger.backend.0.lock().unwrap())
+    std::mem::take(&mut ledger.backend.batches.lock().unwrap())
 }
 
 fn delivery() -> Delivery {
@@ -379,4 +400,27 @@ fn what_is_staged_is_answered_before_its_twin() {
     let outcome = Answered { row: first, remember: Some((key(1), answer())), owed: vec![owed()] };
     done(holder.answer_staged(outcome, &staged, party.now)).unwrap();
     assert_eq!(done(late.remembered(key(1), party.now)).unwrap(), Some(answer()));
+}
+
+#[test]
+fn what_is_damaged_of_a_freeze_or_of_what_is_staged_does_not_stop_a_recovery() {
+    let group = GroupId::parse(ROOM).unwrap();
+    let reason = FreezeReason::parse("an older copy").unwrap();
+    let frozen = Frozen { reason, frozen_at: now() };
+    let freeze = Op::Freeze(group.clone(), frozen.clone());
+    let unstage = Op::Unstage(group);
+    // A group that is not frozen is frozen in any case.
+    for (is_freeze, is_staged, expected) in [
+        (true, false, vec![freeze.clone()]),
+        (false, true, vec![freeze.clone(), unstage.clone()]),
+        (true, true, vec![freeze.clone(), unstage.clone()]),
+    ] {
+        let damaged = Some(Damaged { freeze: is_freeze, staged: is_staged });
+        let ledger = Ledger::new(Noting { damaged, ..Noting::default() });
+        let recovered = done(ledger.recover(0, Progress::default(), &frozen, now())).unwrap();
+        assert_eq!(recovered, Recovered { frozen: 1, ..Recovered::default() });
+        let [of_group, last] = written(&ledger).try_into().unwrap();
+        assert_eq!(of_group.ops, expected);
+        assert!(matches!(last.ops[..], [Op::SkipTo(_)]), "and it is done to the end");
+    }
 }

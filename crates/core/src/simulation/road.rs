@@ -9,7 +9,9 @@ use super::rules::Truth;
 use super::service;
 use crate::batch::Expect;
 use crate::group::tests::{Here, signatures};
-use crate::group::{Case, Command, Fetched, Group, Input, Need, Outcome, Request, Staged, Step, Turn, step};
+use crate::group::{
+    Agenda, Case, Command, Fetched, Group, Head, Input, Need, Outcome, Request, Staged, Step, Turn, step,
+};
 use crate::ids::{ClientId, DeviceId, InboxSeq};
 use crate::ledger::{Durable, LedgerError};
 use crate::permit::Intent;
@@ -83,6 +85,7 @@ async fn attempt(
         process.keep(group);
         return Ok(());
     }
+    house.linger().await;
     let now = house.now();
     *note.borrow_mut() = Doing::Row { row, now, by };
     let turn = group.as_ref().map_or(Turn::Now, |group| turn(group, sent, staged.as_ref(), now));
@@ -91,6 +94,7 @@ async fn attempt(
         return Ok(());
     }
     let mut case = Case::new(sent.command.clone());
+    let was = group.as_ref().filter(|_| house.chance.one_in(16)).map(Was::of);
     let began = begin(process, group.as_ref(), &mut case, Input::Begin, now).await?;
     let judged = judge(process, group.as_ref(), &mut case, began, row, now);
     compare(process, group.as_ref(), sent, row, &judged, now);
@@ -104,12 +108,11 @@ async fn attempt(
             begin_carrying(process, staged, Some(case));
         }
         Step::Reject(mut rejection) => {
-            let was = group.as_ref().filter(|_| house.chance.one_in(16)).map(|group| group.mls().snapshot());
             if let Some(group) = &mut group {
                 group.note_refusal(sent.command.get(), &mut rejection, now);
             }
             if let (Some(was), Some(group)) = (was, &group) {
-                assert!(group.mls().snapshot() == was, "a refusal leaves the group as it was");
+                assert!(was == Was::of(group), "a refusal leaves the group as it was");
             }
             refuse(process, group.as_ref(), beside, row, sent, &rejection).await?;
             process.keep(group);
@@ -119,6 +122,27 @@ async fn attempt(
         }
     }
     Ok(())
+}
+
+/// A group, byte for byte, as it was before somebody judged by it.
+#[derive(PartialEq, Eq)]
+struct Was {
+    tree: Vec<u8>,
+    pending: Vec<Vec<u8>>,
+    head: Head,
+    agenda: Agenda,
+}
+
+impl Was {
+    fn of(group: &Group) -> Self {
+        let pending = group.mls().pending().iter().map(|pending| pending.reference().to_vec());
+        Self {
+            tree: group.mls().snapshot(),
+            pending: pending.collect(),
+            head: group.head().clone(),
+            agenda: group.agenda().clone(),
+        }
+    }
 }
 
 /// The first step of a case. How the generation before stands is read where it is asked.

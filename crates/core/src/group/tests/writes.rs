@@ -424,3 +424,28 @@ fn what_is_damaged_of_a_freeze_or_of_what_is_staged_does_not_stop_a_recovery() {
         assert!(matches!(last.ops[..], [Op::SkipTo(_)]), "and it is done to the end");
     }
 }
+
+#[test]
+fn a_registration_that_is_staged_is_not_taken_up_in_an_older_copy() {
+    let store = Memory::default();
+    let ledger = Ledger::new(store.clone());
+    let founder = founder(ALICE, &[service(service_key())]);
+    let item = || {
+        let message = Incoming::ToDevice { kind: "m.mls.message".to_owned(), content: Vec::new() };
+        InboxItem::new(Authenticated::stored(id(ALICE).user), now(), message)
+    };
+    let ops = vec![Op::Receive(item()), Op::Receive(item())];
+    done(store.apply(Batch { name: "test", expect: Vec::new(), ops })).unwrap();
+    let permit = Permit { effects: vec![Outside { about: None, words: b"x".to_vec() }], cited: Vec::new() };
+    let frozen = Frozen { reason: FreezeReason::parse("an older copy").unwrap(), frozen_at: now() };
+    let request = Request::Register { group_info: founder.group_info(true).unwrap() };
+    for (row, stays) in [(0, false), (1, true)] {
+        let row = InboxSeq::new(row);
+        let staged = Staged::new(&command(ALICE, request.clone()), row, now(), permit.clone(), Vec::new());
+        done(ledger.stage(staged, None, key(1))).unwrap();
+        done(ledger.recover(1, store.records().progress(), &frozen, now())).unwrap();
+        assert_eq!(!store.records().staged_groups().is_empty(), stays, "what came later stays");
+        let left = store.records().inbox(None, 9).iter().map(|row| row.seq).collect::<Vec<_>>();
+        assert_eq!(left, [InboxSeq::new(1)]);
+    }
+}

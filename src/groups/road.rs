@@ -136,7 +136,7 @@ impl<B: Backend> Road<B> {
         match job {
             Job::Inquiry(inquiry, row, _) => {
                 let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), clock::now()).await?;
-                self.ledger.answer_as_of(id, group.as_ref(), answered, clock::now()).await?;
+                self.ledger.answer_as_of(id, group.as_ref(), None, answered, clock::now()).await?;
             }
             Job::Command(asked) => self.command(&mut group, asked).await?,
             // To open the group was all.
@@ -317,7 +317,8 @@ impl<B: Backend> Road<B> {
     ) -> Result<(), LedgerError> {
         let answered = self.refuse(group, asked, rejection).await?;
         let id = &asked.ready.command.get().group;
-        self.ledger.answer_as_of(id, group, answered, clock::now()).await?;
+        // What is staged is finished first in a lane. Where another process has staged something since, it is looked again.
+        self.ledger.answer_as_of(id, group, None, answered, clock::now()).await?;
         record::answered(rejection.code().facts().errcode);
         Ok(())
     }

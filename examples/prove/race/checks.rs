@@ -43,7 +43,7 @@ impl Arena {
                 let answer = answer(&user, text.clone());
                 let answered =
                     Answered { row, remember: Some((key, answer)), owed: vec![owed(&user, &text, now)] };
-                Ok(ledger.answer_as_of(&id, (*group).as_ref(), answered, now).await?)
+                Ok(ledger.answer_as_of(&id, (*group).as_ref(), None, answered, now).await?)
             });
         }
         while let Some(answered) = answering.join_next().await {

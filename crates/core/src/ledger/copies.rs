@@ -74,6 +74,7 @@ impl<B: Backend> Ledger<B> {
                 done.frozen = done.frozen.saturating_add(u64::from(freezes));
             }
         }
+        self.drop_unbegun(since).await?;
         loop {
             let page = self.void_key_packages().await?;
             if page == 0 {
@@ -109,6 +110,19 @@ impl<B: Backend> Ledger<B> {
             self.write("recover_group", Vec::new(), ops).await?;
         }
         Ok(freezes)
+    }
+
+    /// What is staged in groups that are not there yet, whose registrations these are, is not any more: such a group may have
+    /// begun since in another way. As of messages, what came later stays.
+    async fn drop_unbegun(&self, below: u64) -> Result<(), LedgerError> {
+        let staged = self.backend.staged_groups(limits::STAGED_AT_START).await?;
+        let waited: Vec<_> = staged.into_iter().filter(|(_, row)| row.get() < below).collect();
+        for some in waited.chunks(limits::RECOVERED_AT_ONCE) {
+            let expect = some.iter().map(|(group, row)| Expect::StagedIn(group.clone(), Some(*row)));
+            let ops = some.iter().map(|(group, _)| Op::Unstage(group.clone()));
+            self.write("recover_staged", expect.collect(), ops.collect()).await?;
+        }
+        Ok(())
     }
 
     /// Sets aside the messages of the inbox. Invitations stay: they are looked at anew, and nobody is told two stories by that.

@@ -116,11 +116,12 @@ impl<B: Backend> Ledger<B> {
     }
 
     /// Writes an amendment down, with the telling of everybody what waits from now on; where it came as a message, that leaves
-    /// the inbox with its answer. It is refused if somebody else has changed the group.
+    /// the inbox with its answer, which is refused where something else is staged in the group than the caller knows. It is
+    /// refused, too, if somebody else has changed the group.
     pub async fn amend(
         &self,
         amendment: Amendment,
-        answered: Option<Answered>,
+        answered: Option<(Answered, Option<InboxSeq>)>,
         owed: Vec<Owed>,
         now: Timestamp,
     ) -> Result<Durable<Amendment>, LedgerError> {
@@ -129,8 +130,10 @@ impl<B: Backend> Ledger<B> {
             return Err(LedgerError::Unavailable(what));
         }
         let group = amendment.agenda.group.clone();
-        let (mut expect, mut ops) =
-            answered.map_or_else(Default::default, |answered| answered.into_batch(now));
+        let (mut expect, mut ops) = match answered {
+            Some((answered, staged)) => answered.into_batch_beside(&group, staged, now),
+            None => Default::default(),
+        };
         expect.push(Expect::GroupAt(group.clone(), Some(amendment.epoch)));
         expect.push(Expect::AgendaAt(group, amendment.before.stored()));
         ops.push(Op::SetAgenda(amendment.agenda.clone()));

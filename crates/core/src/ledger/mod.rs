@@ -54,6 +54,20 @@ impl Answered {
         ops.extend(self.owed.into_iter().map(Op::Owe));
         (expect, ops)
     }
+
+    /// The same in a group, by who knows this to be staged there. What is not remembered answers nothing for good, and so
+    /// need not wait for that.
+    fn into_batch_beside(
+        self,
+        group: &GroupId,
+        staged: Option<InboxSeq>,
+        now: Timestamp,
+    ) -> (Vec<Expect>, Vec<Op>) {
+        let is_remembered = self.remember.is_some();
+        let (mut expect, ops) = self.into_batch(now);
+        expect.extend(is_remembered.then(|| Expect::StagedIn(group.clone(), staged)));
+        (expect, ops)
+    }
 }
 
 /// Why the ledger refused or failed.
@@ -176,14 +190,18 @@ impl<B: Backend> Ledger<B> {
 
     /// Answers a message by the state that a group is in, or, with no group, by there being none; refused if somebody has
     /// moved the group meanwhile, or has changed what it owes: a proposal may be known by now that was not.
+    ///
+    /// `staged` is what is staged in the group, as far as the caller knows. An answer that is remembered is refused where
+    /// that is not so any more: what is staged may have come under the same key, and its own answer is still to come.
     pub async fn answer_as_of(
         &self,
         id: &GroupId,
         group: Option<&Group>,
+        staged: Option<InboxSeq>,
         answered: Answered,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        let (mut expect, ops) = answered.into_batch(now);
+        let (mut expect, ops) = answered.into_batch_beside(id, staged, now);
         expect.push(Expect::GroupAt(id.clone(), group.map(Group::epoch)));
         expect.extend(group.map(|group| Expect::AgendaAt(id.clone(), group.agenda().stored())));
         self.write("answer_as_of", expect, ops).await?;

@@ -3,6 +3,8 @@
 //! It loses everything when it is dropped, and nothing before. Handles of one memory see the same records, as processes
 //! that share a store do.
 
+#[cfg(test)]
+mod hand;
 mod records;
 
 use std::collections::BTreeSet;
@@ -11,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+#[cfg(test)]
+pub(crate) use hand::{Fault, Written};
 pub use records::Records;
 
 use crate::batch::{Backend, BackendError, Batch};
@@ -56,26 +60,8 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Shared {
     records: Records,
-    fault: Option<Fault>,
-    written: Option<Vec<Written>>,
-}
-
-/// What goes wrong with a write. In each case the writer is told that the store is unavailable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing is written.
-    Lost,
-    /// All is written.
-    Unheard,
-}
-
-/// A batch that was applied, and the numbers that were given out.
-#[derive(Clone, Debug)]
-pub struct Written {
-    /// The batch.
-    pub batch: Batch,
-    /// The numbers of what is owed by it.
-    pub ids: Vec<OwedId>,
+    #[cfg(test)]
+    hand: hand::Hand,
 }
 
 impl Memory {
@@ -83,31 +69,6 @@ impl Memory {
     #[must_use]
     pub fn giving_way(self) -> Self {
         Self { gives_way: true, ..self }
-    }
-
-    /// What it keeps, as a copy: what is written later does not show.
-    pub fn records(&self) -> Records {
-        self.shared().records.clone()
-    }
-
-    /// It keeps this from now on, whatever it kept before: as a store that is restored from a copy of itself.
-    pub fn restore(&self, records: Records) {
-        self.shared().records = records;
-    }
-
-    /// Looks at what it keeps.
-    pub fn look<T>(&self, look: impl FnOnce(&Records) -> T) -> T {
-        look(&self.shared().records)
-    }
-
-    /// The next write fails so.
-    pub fn fail(&self, fault: Fault) {
-        self.shared().fault = Some(fault);
-    }
-
-    /// The batches that were applied since it was last asked; the first time none.
-    pub fn written(&self) -> Vec<Written> {
-        self.shared().written.replace(Vec::new()).unwrap_or_default()
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -129,25 +90,25 @@ impl Memory {
 
     async fn ask<T>(&self, ask: impl FnOnce(&Records) -> T) -> Found<T> {
         self.give_way().await;
-        Ok(self.look(ask))
+        Ok(ask(&self.shared().records))
     }
+}
+
+impl Shared {
+    #[cfg(not(test))]
+    fn apply(&mut self, batch: Batch) -> Found<Vec<OwedId>> {
+        apply(&mut self.records, batch)
+    }
+}
+
+fn apply(records: &mut Records, batch: Batch) -> Found<Vec<OwedId>> {
+    records.apply(batch).map_err(|broken| BackendError::Conflict(Box::new(broken)))
 }
 
 impl Backend for Memory {
     async fn apply(&self, batch: Batch) -> Found<Vec<OwedId>> {
         self.give_way().await;
-        let mut shared = self.shared();
-        let fault = shared.fault.take();
-        let unavailable = || BackendError::Unavailable("so it was asked for".to_owned());
-        if fault == Some(Fault::Lost) {
-            return Err(unavailable());
-        }
-        let applied = shared.records.apply(batch.clone());
-        let ids = applied.map_err(|broken| BackendError::Conflict(Box::new(broken)))?;
-        if let Some(written) = &mut shared.written {
-            written.push(Written { batch, ids: ids.clone() });
-        }
-        if fault.is_some() { Err(unavailable()) } else { Ok(ids) }
+        self.shared().apply(batch)
     }
 
     async fn owner(&self) -> Found<Option<UserId>> {

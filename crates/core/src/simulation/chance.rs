@@ -40,8 +40,8 @@ impl Chance {
 /// What is frequent in a life: in each something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Habit {
-    /// Everything is as rare as everything else.
-    None,
+    /// Devices propose, rather than commit.
+    Proposals,
     /// Much must happen outside first.
     Slow,
     /// The operator freezes groups, and lets them go on again.
@@ -53,7 +53,7 @@ pub(super) enum Habit {
 impl Habit {
     pub(super) fn of(seed: u64) -> Self {
         match seed % 4 {
-            0 => Self::None,
+            0 => Self::Proposals,
             1 => Self::Slow,
             2 => Self::Frozen,
             _ => Self::Twins,

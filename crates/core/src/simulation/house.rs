@@ -127,6 +127,13 @@ impl House {
         .await;
     }
 
+    /// The place of a group takes its time to answer.
+    pub(super) async fn linger(&self) {
+        for _ in 0..self.chance.below(8).saturating_sub(4) {
+            self.pause().await;
+        }
+    }
+
     /// Something was not written: who else was first is counted, and damage is nobody's wish.
     pub(super) fn failed(&self, error: &LedgerError) {
         let what = match error {
@@ -203,6 +210,10 @@ impl Process {
             self.compare(group);
         }
         Ok(group)
+    }
+
+    pub(super) fn keeps(&self, id: &GroupId) -> bool {
+        self.groups.borrow().contains_key(id)
     }
 
     /// What is in memory of a group may be from before another process was at it.

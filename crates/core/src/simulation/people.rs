@@ -55,6 +55,16 @@ enum Makes {
     Epoch(Box<forge::Commit>),
 }
 
+/// Somebody makes a message, in a group as it is now.
+#[derive(Clone, Copy)]
+pub(super) struct Occasion<'o> {
+    pub(super) by: &'o ClientId,
+    pub(super) group: &'o GroupId,
+    pub(super) circle: &'o Circle,
+    pub(super) chance: &'o Chance,
+    pub(super) now: Timestamp,
+}
+
 /// The groups as their members have them.
 pub(super) struct People {
     forges: BTreeMap<GroupId, Forge>,
@@ -168,13 +178,8 @@ impl People {
     }
 
     /// A proposal of a device; nothing where it has nothing to propose.
-    pub(super) fn propose(
-        &mut self,
-        by: &ClientId,
-        group: &GroupId,
-        chance: &Chance,
-        now: Timestamp,
-    ) -> Option<Sent> {
+    pub(super) fn propose(&mut self, occasion: &Occasion<'_>) -> Option<Sent> {
+        let Occasion { by, group, chance, now, .. } = *occasion;
         let forge = self.forges.get(group)?;
         let own: Vec<ClientId> =
             clients().into_iter().filter(|other| other.user == by.user && other != by).collect();
@@ -224,15 +229,15 @@ impl People {
         Proposal::Add(self.made[&self.reference_of_last()].clone())
     }
 
+    /// A commit of one group, sent to another.
+    pub(super) fn stray(&mut self, occasion: &Occasion<'_>, to: &GroupId) -> Option<Sent> {
+        let request = self.commit(occasion)?.command.get().request.clone();
+        Some(self.sent(occasion.by, to, request, Truth::Strays, Makes::Nothing))
+    }
+
     /// A commit of a device in its group, or from outside.
-    pub(super) fn commit(
-        &mut self,
-        by: &ClientId,
-        circle: &Circle,
-        group: &GroupId,
-        chance: &Chance,
-        now: Timestamp,
-    ) -> Option<Sent> {
+    pub(super) fn commit(&mut self, occasion: &Occasion<'_>) -> Option<Sent> {
+        let Occasion { by, group, chance, .. } = *occasion;
         if is_calm(self.seed) {
             return self.renew(by, group, chance);
         }
@@ -258,13 +263,13 @@ impl People {
             (false, None) => return None,
         };
         if chance.below(4) > 0 {
-            self.carry(by, circle, group, &mut commit, &mut draft);
+            self.carry(occasion, &mut commit, &mut draft);
         }
         let mut references = Vec::new();
         if from_outside {
             commit.joins.push(by.clone());
         } else {
-            references = self.change(by, circle, group, chance, now, &mut commit, &mut draft);
+            references = self.change(occasion, &mut commit, &mut draft);
         }
         self.finish(by, group, commit, draft, references, chance)
     }
@@ -289,14 +294,8 @@ impl People {
     }
 
     /// What waits goes into a commit, as far as it can stand together.
-    fn carry(
-        &self,
-        by: &ClientId,
-        circle: &Circle,
-        group: &GroupId,
-        commit: &mut Commits,
-        draft: &mut Draft,
-    ) {
+    fn carry(&self, occasion: &Occasion<'_>, commit: &mut Commits, draft: &mut Draft) {
+        let Occasion { by, circle, group, .. } = *occasion;
         let gone: BTreeSet<&ClientId> = circle.waiting.iter().filter_map(Waits::removes).collect();
         let mut renewed = BTreeSet::new();
         for waits in &circle.waiting {
@@ -333,17 +332,8 @@ impl People {
     }
 
     /// What a member changes by its own will; the references of the KeyPackages that it adds by.
-    #[expect(clippy::too_many_arguments, reason = "all that a change is made of")]
-    fn change(
-        &mut self,
-        by: &ClientId,
-        circle: &Circle,
-        group: &GroupId,
-        chance: &Chance,
-        now: Timestamp,
-        commit: &mut Commits,
-        draft: &mut Draft,
-    ) -> Vec<Vec<u8>> {
+    fn change(&mut self, occasion: &Occasion<'_>, commit: &mut Commits, draft: &mut Draft) -> Vec<Vec<u8>> {
+        let Occasion { by, circle, group, chance, now } = *occasion;
         let free = |client: &ClientId, commit: &Commits| {
             !commit.leaves.contains(client) && !commit.joins.contains(client)
         };

@@ -9,7 +9,9 @@ use super::rules::Truth;
 use super::service;
 use crate::batch::Expect;
 use crate::group::tests::{Here, signatures};
-use crate::group::{Case, Command, Fetched, Group, Input, Need, Outcome, Request, Staged, Step, Turn, step};
+use crate::group::{
+    Agenda, Case, Command, Fetched, Group, Head, Input, Need, Outcome, Request, Staged, Step, Turn, step,
+};
 use crate::ids::{ClientId, DeviceId, InboxSeq};
 use crate::ledger::{Durable, LedgerError};
 use crate::permit::Intent;
@@ -52,39 +54,48 @@ async fn attempt(
     let id = &sent.command.get().group;
     let _lane = process.lane(id).await;
     let ledger = &process.ledger;
+    let is_kept = process.keeps(id);
+    let mut group = process.open(id).await?;
+    // After the group: what is accepted from now on moves it, and is noticed by that.
     if let Some(answer) = ledger.remembered(sent.key, house.now()).await? {
         let now = house.now();
-        return ledger.answer(service::again(row, sent, answer, now), now).await.map(drop);
-    }
-    let mut group = process.open(id).await?;
-    let by = group.as_ref().map(|group| (group.epoch().get(), group.agenda().revision));
-    *note.borrow_mut() = Doing::Row { row, now: house.now(), by };
-    if let Some(frozen) = ledger.frozen(id).await? {
-        let reason = frozen.reason.as_str().to_owned();
-        refuse(process, group.as_ref(), row, sent, &Rejection::Frozen { reason }).await?;
+        ledger.answer(service::again(row, sent, answer, now), now).await?;
         process.keep(group);
         return Ok(());
     }
-    let staged = ledger.staged(id).await?;
-    let now = house.now();
-    *note.borrow_mut() = Doing::Row { row, now, by };
-    let turn = group.as_ref().map_or(Turn::Now, |group| turn(group, sent, staged.as_ref(), now));
-    // What came under the same name as what is staged is answered after it: one question has one answer.
-    let is_twin = staged.as_ref().is_some_and(|staged| house.key_of(staged.get().row) == sent.key);
-    let is_held_up = is_twin || (group.is_none() && staged.is_some());
-    if is_held_up || matches!(turn, Turn::Wait(_)) || staged.as_ref().is_some_and(|it| it.get().row == row) {
+    let by = group.as_ref().map(|group| (group.epoch().get(), group.agenda().revision));
+    // Whoever has the group in memory knows what it has staged itself, and may not look what another has.
+    let staged = match is_kept && house.chance.one_in(3) {
+        true => None,
+        false => ledger.staged(id).await?,
+    };
+    let beside = staged.as_ref().map(|staged| staged.get().row);
+    // What came under the same name as what is staged is answered after it, whatever else would be said to it: one question
+    // has one answer.
+    let is_twin = beside.is_some_and(|other| house.key_of(other) == sent.key);
+    if is_twin || (group.is_none() && staged.is_some()) {
         // The group may have gone on in another process.
         process.forget(id);
         return Ok(());
     }
-    let mut case = Case::new(sent.command.clone());
-    let mut began = step(group.as_ref(), &mut case, Input::Begin, &Here, now);
-    if let Step::Need(Need::Predecessor(before)) = &began {
-        let before = ledger.group(before, &Here).await?;
-        let standing = before.map(|before| Box::new(before.standing()));
-        began =
-            step(group.as_ref(), &mut case, Input::Fetched(Fetched::Predecessor(Ok(standing))), &Here, now);
+    *note.borrow_mut() = Doing::Row { row, now: house.now(), by };
+    if let Some(frozen) = ledger.frozen(id).await? {
+        let reason = frozen.reason.as_str().to_owned();
+        refuse(process, group.as_ref(), beside, row, sent, &Rejection::Frozen { reason }).await?;
+        process.keep(group);
+        return Ok(());
     }
+    house.linger().await;
+    let now = house.now();
+    *note.borrow_mut() = Doing::Row { row, now, by };
+    let turn = group.as_ref().map_or(Turn::Now, |group| turn(group, sent, staged.as_ref(), now));
+    if matches!(turn, Turn::Wait(_)) {
+        process.forget(id);
+        return Ok(());
+    }
+    let mut case = Case::new(sent.command.clone());
+    let was = group.as_ref().filter(|_| house.chance.one_in(16)).map(Was::of);
+    let began = begin(process, group.as_ref(), &mut case, Input::Begin, now).await?;
     let judged = judge(process, group.as_ref(), &mut case, began, row, now);
     compare(process, group.as_ref(), sent, row, &judged, now);
     match judged {
@@ -97,14 +108,13 @@ async fn attempt(
             begin_carrying(process, staged, Some(case));
         }
         Step::Reject(mut rejection) => {
-            let was = group.as_ref().filter(|_| house.chance.one_in(16)).map(|group| group.mls().snapshot());
             if let Some(group) = &mut group {
                 group.note_refusal(sent.command.get(), &mut rejection, now);
             }
             if let (Some(was), Some(group)) = (was, &group) {
-                assert!(group.mls().snapshot() == was, "a refusal leaves the group as it was");
+                assert!(was == Was::of(group), "a refusal leaves the group as it was");
             }
-            refuse(process, group.as_ref(), row, sent, &rejection).await?;
+            refuse(process, group.as_ref(), beside, row, sent, &rejection).await?;
             process.keep(group);
         }
         step => {
@@ -112,6 +122,42 @@ async fn attempt(
         }
     }
     Ok(())
+}
+
+/// A group, byte for byte, as it was before somebody judged by it.
+#[derive(PartialEq, Eq)]
+struct Was {
+    tree: Vec<u8>,
+    pending: Vec<Vec<u8>>,
+    head: Head,
+    agenda: Agenda,
+}
+
+impl Was {
+    fn of(group: &Group) -> Self {
+        let pending = group.mls().pending().iter().map(|pending| pending.reference().to_vec());
+        Self {
+            tree: group.mls().snapshot(),
+            pending: pending.collect(),
+            head: group.head().clone(),
+            agenda: group.agenda().clone(),
+        }
+    }
+}
+
+/// The first step of a case. How the generation before stands is read where it is asked.
+async fn begin(
+    process: &Process,
+    group: Option<&Group>,
+    case: &mut Case,
+    input: Input,
+    now: Timestamp,
+) -> Result<Step, LedgerError> {
+    let began = step(group, case, input, &Here, now);
+    let Step::Need(Need::Predecessor(before)) = began else { return Ok(began) };
+    let before = process.ledger.group(&before, &Here).await?;
+    let standing = Fetched::Predecessor(Ok(before.map(|before| Box::new(before.standing()))));
+    Ok(step(group, case, Input::Fetched(standing), &Here, now))
 }
 
 /// Whose turn it is, held against the words of the rule.
@@ -237,13 +283,14 @@ fn compare(
 async fn refuse(
     process: &Process,
     group: Option<&Group>,
+    beside: Option<InboxSeq>,
     row: InboxSeq,
     sent: &Sent,
     rejection: &Rejection,
 ) -> Result<(), LedgerError> {
     let now = process.house.now();
     let answered = service::refused(row, sent, rejection, now);
-    process.ledger.answer_as_of(&sent.command.get().group, group, answered, now).await
+    process.ledger.answer_as_of(&sent.command.get().group, group, beside, answered, now).await
 }
 
 /// Writes down what was decided, and enters it.
@@ -275,7 +322,8 @@ async fn enter(
         Step::Amend(amendment) => {
             let owed = service::proposals(&amendment, now);
             let answered = service::accepted_proposal(row, sent, amendment.epoch(), now);
-            let durable = ledger.amend(*amendment, Some(answered), owed, now).await?;
+            let beside = staged.map(|(staged, _)| staged.get().row);
+            let durable = ledger.amend(*amendment, Some((answered, beside)), owed, now).await?;
             group.and_then(|group| group.amend(durable))
         }
         other => panic!("neither decided nor to wait: {other:?}"),
@@ -335,13 +383,7 @@ async fn conclude(
         None => {
             let mut case = Case::new(staged.get().command());
             let input = Input::Resume(staged.get().permit.clone());
-            let mut resumed = step(group.as_ref(), &mut case, input, &Here, staged.get().staged_at);
-            if let Step::Need(Need::Predecessor(before)) = &resumed {
-                let before = ledger.group(before, &Here).await?;
-                let standing = Fetched::Predecessor(Ok(before.map(|before| Box::new(before.standing()))));
-                resumed = step(group.as_ref(), &mut case, Input::Fetched(standing), &Here, now);
-            }
-            match resumed {
+            match begin(process, group.as_ref(), &mut case, input, staged.get().staged_at).await? {
                 Step::Stage(_) => case,
                 // What it was to succeed may have changed; nothing else may have.
                 Step::Reject(rejection) => {

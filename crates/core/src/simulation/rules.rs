@@ -20,6 +20,8 @@ pub(super) enum Truth {
     },
     Commits(Commits),
     Proposes(Proposes),
+    /// A commit of another group.
+    Strays,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +47,17 @@ pub(super) struct Proposes {
     pub(super) reference: Vec<u8>,
     pub(super) lie: Option<Lie>,
 }
+
+/// What a commit of another group may be told, whoever makes it.
+const STRAYED: [Code; 7] = [
+    Code::NotJoined,
+    Code::StaleEpoch,
+    Code::SenderMismatch,
+    Code::Frozen,
+    Code::Leaving,
+    Code::Malformed,
+    Code::InvalidCommit,
+];
 
 impl Commits {
     fn made_in(&self) -> u64 {
@@ -176,16 +189,19 @@ impl Circle {
             Truth::Registers { .. } => Some(Code::StaleEpoch),
             Truth::Commits(commit) => self.refuses_commit(by, commit, fate, now),
             Truth::Proposes(proposal) => self.refuses_proposal(by, proposal, fate),
+            Truth::Strays => return STRAYED.to_vec(),
         };
         let (epoch, made_in, from_outside) = match truth {
-            Truth::Registers { .. } => (0, 0, false),
+            Truth::Registers { .. } | Truth::Strays => (0, 0, false),
             Truth::Commits(commit) => (commit.epoch, commit.made_in(), commit.from_outside),
             Truth::Proposes(proposal) => (proposal.epoch, proposal.epoch, proposal.from_outside),
         };
-        // Whose leaf it is in another epoch, the place of a leaf does not say; somebody's, or nobody's.
+        // Whose leaf it is in another epoch, the place of a leaf does not say: somebody's, who may have to go or has too much
+        // waiting, or nobody's.
         let mut codes: Vec<Code> = code.into_iter().collect();
         if made_in != self.epoch && epoch >= self.epoch && !from_outside {
-            codes.extend([Code::SenderMismatch, Code::InvalidCommit, Code::InvalidProposal]);
+            codes.extend([Code::SenderMismatch, Code::Frozen, Code::Leaving, Code::LimitExceeded]);
+            codes.extend([Code::Malformed, Code::InvalidCommit, Code::InvalidProposal]);
         }
         codes
     }
@@ -330,7 +346,11 @@ impl Circle {
             }
             Order::Want { clients } => {
                 let outside = clients.iter().filter(|client| !self.members.contains(client));
-                after.wanted.extend(outside.cloned());
+                for client in outside {
+                    if after.wanted.len() < limits::WANTED_DEVICES {
+                        after.wanted.insert(client.clone());
+                    }
+                }
             }
             Order::Unwant { clients } => after.wanted.retain(|client| !clients.contains(client)),
             Order::Freeze { cause, .. } => drop(after.frozen.insert(*cause)),

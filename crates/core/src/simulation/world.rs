@@ -7,13 +7,16 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use super::books::Books;
 use super::chance::{Habit, is_calm};
 use super::house::{Doing, House, Note, Process, Work};
-use super::people::{Sent, clients};
+use super::people::{Occasion, Sent, clients};
 use super::road::{begin_carrying, handle};
 use super::{chores, shelf};
-use crate::group::{Cause, FreezeCause, Order};
-use crate::ids::{ClientId, GroupId};
+use crate::group::tests::client;
+use crate::group::{Cause, FreezeCause, Frozen, Order};
+use crate::ids::{ClientId, FreezeReason, GroupId};
+use crate::limits;
 use crate::memory::{Fault, Records};
 use crate::records::{AnswerKey, InboxRow};
 
@@ -39,6 +42,7 @@ pub(super) struct World {
     pub(super) steps: u64,
     pub(super) crashes: u64,
     pub(super) faults: u64,
+    pub(super) restores: u64,
 }
 
 impl World {
@@ -46,7 +50,16 @@ impl World {
         let house = Rc::new(House::new(seed));
         house.store.written();
         let processes = [Process::start(&house), Process::start(&house)];
-        Self { house, processes, tasks: Vec::new(), backup: None, steps: 0, crashes: 0, faults: 0 }
+        Self {
+            house,
+            processes,
+            tasks: Vec::new(),
+            backup: None,
+            steps: 0,
+            crashes: 0,
+            faults: 0,
+            restores: 0,
+        }
     }
 
     /// One thing happens, or nothing, where there is nothing to do or somebody was only asked in vain: that is no step.
@@ -61,7 +74,7 @@ impl World {
     fn turn_as_chance_has_it(&mut self) -> bool {
         let house = self.house.clone();
         let chance = &house.chance;
-        if Habit::of(house.seed) == Habit::Frozen && chance.one_in(40) {
+        if Habit::of(house.seed) == Habit::Frozen && chance.one_in(20) {
             let (group, freezes) = (self.any_group(), chance.one_in(3));
             return self.begin(|process, _| Box::pin(chores::freeze(process, group, freezes)));
         }
@@ -282,7 +295,9 @@ impl World {
         let order = match chance.below(32) {
             0..=7 => Order::Announce { clients, cause },
             8..=14 => Order::Withdraw { clients, cause },
-            15..=16 => Order::Want { clients },
+            15 => Order::Want { clients: strangers() },
+            16 => Order::Want { clients },
+            17 if chance.one_in(2) => Order::Unwant { clients: strangers() },
             17 => Order::Unwant { clients },
             18 if chance.one_in(3) => Order::Freeze { cause: power, reason: "so chance has it".to_owned() },
             19..=23 => Order::Unfreeze { cause: power },
@@ -345,12 +360,23 @@ impl World {
         }
         let by = chance.pick(&who)?;
         let mut people = house.people.borrow_mut();
-        match circle {
-            None => Some(people.register(by, &group, now)),
-            Some(circle) if is_calm(house.seed) => people.commit(by, circle, &group, chance, now),
-            Some(_) if chance.one_in(30) => Some(people.register(by, &group, now)),
-            Some(_) if chance.one_in(4) => people.propose(by, &group, chance, now),
-            Some(circle) => people.commit(by, circle, &group, chance, now),
+        let Some(circle) = circle else {
+            let first = group.of_generation(0).filter(|_| chance.one_in(4));
+            let other = first.as_ref().and_then(|first| Some((books.circle(first)?, first)));
+            return match other {
+                Some((circle, other)) => {
+                    people.stray(&Occasion { by, group: other, circle, chance, now }, &group)
+                }
+                None => Some(people.register(by, &group, now)),
+            };
+        };
+        let occasion = Occasion { by, group: &group, circle, chance, now };
+        let proposes = if Habit::of(house.seed) == Habit::Proposals { 2 } else { 4 };
+        match is_calm(house.seed) {
+            true => people.commit(&occasion),
+            false if chance.one_in(30) => Some(people.register(by, &group, now)),
+            false if chance.one_in(proposes) => people.propose(&occasion),
+            false => people.commit(&occasion),
         }
     }
 
@@ -378,21 +404,37 @@ impl World {
         self.look_over();
     }
 
-    /// The directory of a store that is restored from a copy hands nothing out that it has handed out since.
+    /// A store that is restored from a copy of itself, and told so, does nothing in its groups any more, and its directory hands
+    /// nothing out that it has handed out since.
     pub(super) fn restore(&mut self) {
         let Some(backup) = self.backup.take() else { return };
         self.crash(0);
         self.crash(1);
+        let reached = self.house.store.look(Records::progress);
         self.house.store.restore(backup);
-        let process = Process::start(&self.house);
+        let (process, now) = (Process::start(&self.house), self.house.now());
+        let frozen = Frozen { reason: FreezeReason::parse("an older copy").unwrap(), frozen_at: now };
         finish(Box::pin(async move {
-            while process.ledger.void_key_packages().await.unwrap() > 0 {}
+            // One write may still be about to fail; whatever has broken it off, it is done again.
+            if process.ledger.recover(reached.inbox, reached, &frozen, now).await.is_err() {
+                process.ledger.recover(reached.inbox, reached, &frozen, now).await.unwrap();
+            }
             for _ in 0..20 {
                 shelf::claim(process.clone()).await;
             }
         }));
-        self.house.store.look(|records| self.house.shelf.borrow().hold_against(records));
+        self.house.store.look(|records| {
+            Books::is_stopped(records, reached);
+            self.house.shelf.borrow().hold_against(records);
+        });
+        self.restores += 1;
     }
+}
+
+/// More devices than a group may want.
+fn strangers() -> Vec<ClientId> {
+    let stranger = |number| client(&format!("@dan:b.org/{number}")).unwrap();
+    (0..limits::WANTED_DEVICES + 8).map(stranger).collect()
 }
 
 fn finish(mut work: Pin<Box<dyn Future<Output = ()>>>) {

@@ -169,3 +169,22 @@ fn an_amendment_of_another_state_is_not_entered() {
     let group = party.take().amend(Durable(first)).unwrap();
     assert!(group.amend(Durable(second)).is_none());
 }
+
+#[test]
+fn who_let_the_duty_pass_is_known_up_to_a_bound() {
+    let all: Vec<ClientId> =
+        (0..limits::DUTY_TRIED + 8).map(|number| id(&format!("@{number}:a.org/PHONE"))).collect();
+    let mut agenda = Agenda::of(GroupId::parse(ROOM).unwrap());
+    agenda.want(&[id(BOB)]);
+    let (mut at, mut asked) = (now(), Vec::new());
+    for _ in 0..limits::DUTY_TRIED + 2 {
+        agenda.lease(all.iter().cloned(), at);
+        let lease = agenda.lease.as_ref().unwrap();
+        assert!(lease.tried.len() <= limits::DUTY_TRIED);
+        asked.push(lease.holder.clone());
+        at = lease.until();
+    }
+    let again = asked.pop().unwrap();
+    assert_eq!(asked, all[..=limits::DUTY_TRIED], "one after the other");
+    assert_eq!(again, all[0], "whoever is not known any more is asked again");
+}

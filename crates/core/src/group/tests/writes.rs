@@ -11,20 +11,43 @@ use super::party::{ALICE, BOB, CAROL, Party, id};
 use super::*;
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
 use crate::directory::{self, LastResort, Shelved, Stock};
-use crate::ids::{InboxSeq, KeyPackageRef, Lane, OwedId, ProcessId, ShelfPlace, SyncToken};
-use crate::ledger::{Answered, Ledger};
-use crate::records::{Answer, AnswerKey, Delivery, Depths, InboxRow, Owed, OwedRow, Queues, SetAside};
+use crate::ids::{FreezeReason, InboxSeq, KeyPackageRef, Lane, OwedId, ProcessId, ShelfPlace, SyncToken};
+use crate::ledger::{Answered, Ledger, LedgerError, Recovered};
+use crate::memory::Memory;
+use crate::records::{
+    Answer, AnswerKey, Delivery, Depths, InboxItem, InboxRow, Incoming, Owed, OwedRow, Progress, Queues,
+    SetAside,
+};
 use crate::shares::{Held, Shares};
 
-/// Notes batches, and has nothing.
+/// Notes batches, and has nothing, or a group of which some records are damaged.
 #[derive(Default)]
-struct Noting(Mutex<Vec<Batch>>);
+struct Noting {
+    batches: Mutex<Vec<Batch>>,
+    damaged: Option<Damaged>,
+}
+
+/// Which records of its group are.
+#[derive(Clone, Copy)]
+struct Damaged {
+    freeze: bool,
+    staged: bool,
+}
+
+impl Noting {
+    fn read<T>(&self, is_damaged: impl Fn(Damaged) -> bool) -> Found<Option<T>> {
+        match self.damaged.is_some_and(is_damaged) {
+            true => Err(BackendError::Damaged("so it is said".to_owned())),
+            false => Ok(None),
+        }
+    }
+}
 
 type Found<T> = Result<T, BackendError>;
 
 impl Backend for Noting {
     async fn apply(&self, batch: Batch) -> Found<Vec<OwedId>> {
-        self.0.lock().unwrap().push(batch);
+        self.batches.lock().unwrap().push(batch);
         Ok(Vec::new())
     }
     async fn owner(&self) -> Found<Option<UserId>> {
@@ -33,7 +56,7 @@ impl Backend for Noting {
     async fn keys(&self) -> Found<Option<Sha256>> {
         Ok(None)
     }
-    async fn progress(&self) -> Found<crate::records::Progress> {
+    async fn progress(&self) -> Found<Progress> {
         Ok(Default::default())
     }
     async fn cursor(&self) -> Found<Option<SyncToken>> {
@@ -67,7 +90,7 @@ impl Backend for Noting {
         Ok(Vec::new())
     }
     async fn staged(&self, _: &GroupId) -> Found<Option<Staged>> {
-        Ok(None)
+        self.read(|damaged| damaged.staged)
     }
     async fn staged_groups(&self, _: usize) -> Found<Vec<(GroupId, InboxSeq)>> {
         Ok(Vec::new())
@@ -81,11 +104,12 @@ impl Backend for Noting {
     async fn log_begins(&self, _: &GroupId) -> Found<Option<Epoch>> {
         Ok(None)
     }
-    async fn groups(&self, _: Option<&GroupId>, _: usize) -> Found<Vec<GroupId>> {
-        Ok(Vec::new())
+    async fn groups(&self, after: Option<&GroupId>, _: usize) -> Found<Vec<GroupId>> {
+        let is_there = self.damaged.is_some() && after.is_none();
+        Ok(is_there.then(|| GroupId::parse(ROOM).unwrap()).into_iter().collect())
     }
     async fn frozen(&self, _: &GroupId) -> Found<Option<Frozen>> {
-        Ok(None)
+        self.read(|damaged| damaged.freeze)
     }
     async fn frozen_groups(&self, _: usize) -> Found<Vec<(GroupId, Frozen)>> {
         Ok(Vec::new())
@@ -138,7 +162,7 @@ fn noting() -> Ledger<Noting> {
 }
 
 fn written(ledger: &Ledger<Noting>) -> Vec<Batch> {
-    std::mem::take(&mut ledger.backend.0.lock().unwrap())
+    std::mem::take(&mut ledger.backend.batches.lock().unwrap())
 }
 
 fn delivery() -> Delivery {
@@ -201,9 +225,11 @@ fn an_accepted_proposal_leaves_the_inbox_with_its_answer() {
     let ledger = noting();
     let row = InboxSeq::new(3);
     let answered = Answered { row, remember: Some((key(1), answer())), owed: vec![owed()] };
-    done(ledger.amend(*amendment, Some(answered), vec![owed()], party.now)).unwrap();
+    let staged = Some(InboxSeq::new(2));
+    done(ledger.amend(*amendment, Some((answered, staged)), vec![owed()], party.now)).unwrap();
     let [batch] = written(&ledger).try_into().unwrap();
     assert!(batch.expect.contains(&Expect::InInbox(row)) && batch.ops.contains(&Op::Leave(row)));
+    assert!(batch.expect.contains(&Expect::StagedIn(party.group.id().clone(), staged)));
     assert!(batch.expect.contains(&Expect::NoAnswer(key(1), party.now)));
     let owes = batch.ops.iter().filter(|op| matches!(op, Op::Owe(_))).count();
     assert_eq!(owes, 2, "the answer, and the proposal to everybody");
@@ -318,14 +344,108 @@ fn an_answer_by_a_groups_state_holds_only_while_the_group_owes_the_same() {
         if announced {
             party.announce(&[BOB], Cause::Left).unwrap();
         }
-        done(ledger.answer_as_of(&id_of_group, Some(&party.group), answered(), party.now)).unwrap();
+        done(ledger.answer_as_of(&id_of_group, Some(&party.group), None, answered(), party.now)).unwrap();
         let [batch] = written(&ledger).try_into().unwrap();
         assert!(batch.expect.contains(&Expect::GroupAt(id_of_group.clone(), Some(party.group.epoch()))));
         revisions.extend(batch.expect.into_iter().filter(|expect| matches!(expect, Expect::AgendaAt(..))));
     }
     let at = |revision| Expect::AgendaAt(id_of_group.clone(), revision);
     assert_eq!(revisions, [at(None), at(Some(1))]);
-    done(ledger.answer_as_of(&id_of_group, None, answered(), party.now)).unwrap();
+    done(ledger.answer_as_of(&id_of_group, None, None, answered(), party.now)).unwrap();
     let [batch] = written(&ledger).try_into().unwrap();
     assert!(batch.expect.contains(&Expect::GroupAt(id_of_group.clone(), None)), "there is none");
+}
+
+#[test]
+fn what_is_staged_is_answered_before_its_twin() {
+    let mut party = Party::of(&[BOB]);
+    let made = party.member(ALICE).update().unwrap();
+    let epoch = party.group.epoch().get();
+    let store = Memory::default();
+    let (holder, late) = (Ledger::new(store.clone()), Ledger::new(store.clone()));
+    let message = || {
+        Op::Receive(InboxItem::new(
+            Authenticated::stored(id(ALICE).user),
+            party.now,
+            Incoming::ToDevice { kind: "m.mls.message".to_owned(), content: Vec::new() },
+        ))
+    };
+    let ops = vec![Op::SetHead(party.group.head().clone()), message(), message()];
+    done(store.apply(Batch { name: "test", expect: Vec::new(), ops })).unwrap();
+    let (first, twin) = (InboxSeq::new(0), InboxSeq::new(1));
+    let permit = Permit { effects: vec![Outside { about: None, words: b"x".to_vec() }], cited: Vec::new() };
+    let staged = Staged::new(&command(ALICE, request(epoch, &made)), first, party.now, permit, Vec::new());
+    let staged = done(holder.stage(staged, Some(party.group.epoch()), key(1))).unwrap();
+
+    // It has the group in memory still, and does not know what is staged there.
+    let refusal = |remembered: bool| {
+        let remember = remembered
+            .then(|| (key(1), Answer { expires_at: party.now.plus(limits::REFUSAL_REMEMBERED), ..answer() }));
+        Answered { row: twin, remember, owed: vec![owed()] }
+    };
+    let id_of_group = party.group.id().clone();
+    let refuse = |staged, remembered| {
+        done(late.answer_as_of(&id_of_group, Some(&party.group), staged, refusal(remembered), party.now))
+    };
+    for other in [None, Some(twin)] {
+        let refused = refuse(other, true);
+        let expected = Expect::StagedIn(id_of_group.clone(), other);
+        assert!(matches!(refused, Err(LedgerError::Conflict(expect)) if *expect == expected));
+    }
+    assert_eq!(done(late.remembered(key(1), party.now)).unwrap(), None, "nothing is answered yet");
+    assert_eq!(store.records().inbox(None, 9).len(), 2, "and nothing left the inbox");
+    // What is to be asked again has no answer by that.
+    refuse(None, false).unwrap();
+
+    let outcome = Answered { row: first, remember: Some((key(1), answer())), owed: vec![owed()] };
+    done(holder.answer_staged(outcome, &staged, party.now)).unwrap();
+    assert_eq!(done(late.remembered(key(1), party.now)).unwrap(), Some(answer()));
+}
+
+#[test]
+fn what_is_damaged_of_a_freeze_or_of_what_is_staged_does_not_stop_a_recovery() {
+    let group = GroupId::parse(ROOM).unwrap();
+    let reason = FreezeReason::parse("an older copy").unwrap();
+    let frozen = Frozen { reason, frozen_at: now() };
+    let freeze = Op::Freeze(group.clone(), frozen.clone());
+    let unstage = Op::Unstage(group);
+    // A group that is not frozen is frozen in any case.
+    for (is_freeze, is_staged, expected) in [
+        (true, false, vec![freeze.clone()]),
+        (false, true, vec![freeze.clone(), unstage.clone()]),
+        (true, true, vec![freeze.clone(), unstage.clone()]),
+    ] {
+        let damaged = Some(Damaged { freeze: is_freeze, staged: is_staged });
+        let ledger = Ledger::new(Noting { damaged, ..Noting::default() });
+        let recovered = done(ledger.recover(0, Progress::default(), &frozen, now())).unwrap();
+        assert_eq!(recovered, Recovered { frozen: 1, ..Recovered::default() });
+        let [of_group, last] = written(&ledger).try_into().unwrap();
+        assert_eq!(of_group.ops, expected);
+        assert!(matches!(last.ops[..], [Op::SkipTo(_)]), "and it is done to the end");
+    }
+}
+
+#[test]
+fn a_registration_that_is_staged_is_not_taken_up_in_an_older_copy() {
+    let store = Memory::default();
+    let ledger = Ledger::new(store.clone());
+    let founder = founder(ALICE, &[service(service_key())]);
+    let item = || {
+        let message = Incoming::ToDevice { kind: "m.mls.message".to_owned(), content: Vec::new() };
+        InboxItem::new(Authenticated::stored(id(ALICE).user), now(), message)
+    };
+    let ops = vec![Op::Receive(item()), Op::Receive(item())];
+    done(store.apply(Batch { name: "test", expect: Vec::new(), ops })).unwrap();
+    let permit = Permit { effects: vec![Outside { about: None, words: b"x".to_vec() }], cited: Vec::new() };
+    let frozen = Frozen { reason: FreezeReason::parse("an older copy").unwrap(), frozen_at: now() };
+    let request = Request::Register { group_info: founder.group_info(true).unwrap() };
+    for (row, stays) in [(0, false), (1, true)] {
+        let row = InboxSeq::new(row);
+        let staged = Staged::new(&command(ALICE, request.clone()), row, now(), permit.clone(), Vec::new());
+        done(ledger.stage(staged, None, key(1))).unwrap();
+        done(ledger.recover(1, store.records().progress(), &frozen, now())).unwrap();
+        assert_eq!(!store.records().staged_groups().is_empty(), stays, "what came later stays");
+        let left = store.records().inbox(None, 9).iter().map(|row| row.seq).collect::<Vec<_>>();
+        assert_eq!(left, [InboxSeq::new(1)]);
+    }
 }

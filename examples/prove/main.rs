@@ -15,16 +15,21 @@ mod hall;
 mod kills;
 #[path = "../ledger/kind.rs"]
 mod kind;
+#[path = "../ledger/life.rs"]
 mod life;
 #[path = "../ledger/place.rs"]
 mod place;
 #[path = "../ledger/post.rs"]
 mod post;
+mod promises;
 mod quiet;
 mod race;
 #[path = "../ledger/reading.rs"]
 mod reading;
+#[path = "../ledger/saying.rs"]
+mod saying;
 mod score;
+mod spoil;
 #[path = "../ledger/tape.rs"]
 mod tape;
 #[path = "../ledger/terms.rs"]
@@ -34,7 +39,7 @@ mod writing;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use maypole_testkit::postgres::Postgres;
 
@@ -42,6 +47,7 @@ use crate::kills::{Kills, Victim};
 use crate::kind::Kind;
 use crate::race::Race;
 use crate::score::Score;
+use crate::spoil::Spoil;
 use crate::writing::Work;
 
 /// Proves, on real stores, that of many who commit for one epoch one wins, and that whatever was said to be durable outlives
@@ -65,9 +71,9 @@ struct Arguments {
     /// From which everything that is left to chance follows, but for when the machine does what; a new one if it is not said.
     #[arg(long)]
     seed: Option<u64>,
-    /// Damages what was written before it is checked at last: then this must fail.
+    /// Damages what was written, in this way, before it is checked at last: then this must fail.
     #[arg(long)]
-    spoil: bool,
+    spoil: Option<Spoil>,
 }
 
 /// What can be proved.
@@ -77,6 +83,10 @@ enum What {
     Races,
     /// Those who write are killed, and the database.
     Kills,
+}
+
+impl What {
+    const ALL: [Self; 2] = [Self::Races, Self::Kills];
 }
 
 #[tokio::main]
@@ -95,7 +105,9 @@ async fn main() -> ExitCode {
 }
 
 async fn write(arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
+    saying::say_marks();
     writing::run(&Work::from_arguments(arguments)?).await?;
+    saying::say_line("end")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,20 +121,22 @@ fn make_tape(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
 async fn prove_all(arguments: &Arguments) -> Result<ExitCode> {
     let seed = arguments.seed.unwrap_or_else(|| maypole::clock::now().as_millis());
     println!("seed {seed}");
-    let is_asked = |what| arguments.what.is_none_or(|asked| asked == what);
     let kinds = arguments.store.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
-    for kind in kinds {
-        for what in [What::Races, What::Kills].into_iter().filter(|what| is_asked(*what)) {
-            let done = match (what, kind) {
-                (What::Races, Kind::Sled) => races_on_sled(arguments, seed).await,
-                (What::Races, Kind::Postgres) => races_on_postgres(arguments, seed).await,
-                (What::Kills, Kind::Sled) => kills_on_sled(arguments, seed).await,
-                (What::Kills, Kind::Postgres) => kills_on_postgres(arguments, seed).await,
-            };
-            if let Err(error) = done {
-                println!("{}, {what:?}: FAILED, with --seed {seed}: {error:#}", kind.name());
-                return Ok(ExitCode::FAILURE);
-            }
+    let whats = arguments.what.map_or(What::ALL.to_vec(), |what| vec![what]);
+    let asked = kinds.iter().flat_map(|kind| whats.iter().map(|what| (*what, *kind)));
+    let asked = asked.filter(|(what, kind)| arguments.spoil.is_none_or(|spoil| spoil.is_of(*what, *kind)));
+    let asked: Vec<_> = asked.collect();
+    ensure!(!asked.is_empty(), "that damage cannot be done here");
+    for (what, kind) in asked {
+        let done = match (what, kind) {
+            (What::Races, Kind::Sled) => races_on_sled(arguments, seed).await,
+            (What::Races, Kind::Postgres) => races_on_postgres(arguments, seed).await,
+            (What::Kills, Kind::Sled) => kills_on_sled(arguments, seed).await,
+            (What::Kills, Kind::Postgres) => kills_on_postgres(arguments, seed).await,
+        };
+        if let Err(error) = done {
+            println!("{}, {what:?}: FAILED, with --seed {seed}: {error:#}", kind.name());
+            return Ok(ExitCode::FAILURE);
         }
     }
     println!("everything holds");

@@ -21,13 +21,15 @@ fn holds(arguments: &[&str]) -> String {
     said
 }
 
-/// What was damaged on purpose is found, and said with the seed.
+/// What was damaged on purpose, in one way after the other, is found, and said with the seed.
 #[track_caller]
-fn finds(arguments: &[&str], what: &str) {
-    let output = prove(&[arguments, &["--spoil", "--seed", "7"]].concat());
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("FAILED, with --seed 7") && said.contains(what), "{said}");
+fn finds(arguments: &[&str], damages: &[(&str, &str)]) {
+    for (spoil, what) in damages {
+        let output = prove(&[arguments, &["--spoil", spoil, "--seed", "7"]].concat());
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{spoil}: {said}");
+        assert!(said.contains("FAILED, with --seed 7") && said.contains(what), "{spoil}: {said}");
+    }
 }
 
 #[test]
@@ -43,8 +45,21 @@ fn of_sixty_four_who_commit_at_once_through_two_stores_one_wins_each_time_on_pos
 }
 
 #[test]
-fn an_epoch_that_is_missing_after_a_race_is_found() {
-    finds(&["races", "--store", "sled", "--rounds", "2", "--committers", "6"], "epoch 3 is missing");
+fn whatever_is_damaged_in_a_race_is_found() {
+    let damages = [
+        ("answer", "is lost"),
+        ("other-answer", "has another answer than it was given"),
+        ("message", "were taken in"),
+        ("waits", "something is left over"),
+        ("owed", "5 messages are owed for 6 answers"),
+        ("owed-twice", "7 messages are owed for 6 answers"),
+        ("epoch", "epoch 3 is missing"),
+        ("back", "the log has other commits than those that won"),
+        ("fork", "the log has other commits than those that won"),
+        ("two-epochs", "the log has other commits than those that won"),
+        ("two-winners", "2 commits won one epoch"),
+    ];
+    finds(&["races", "--store", "sled", "--rounds", "2", "--committers", "6"], &damages);
 }
 
 #[test]
@@ -62,6 +77,31 @@ fn nothing_that_was_promised_is_lost_by_kills_of_writers_and_of_a_postgres() {
 }
 
 #[test]
-fn an_answer_that_is_missing_after_a_kill_is_found() {
-    finds(&["kills", "--store", "sled", "--kills", "2"], "was acknowledged and its answer is lost");
+fn whatever_is_damaged_by_a_kill_is_found() {
+    let damages = [
+        ("answer", "was acknowledged and its answer is lost"),
+        ("other-answer", "the answer to message"),
+        ("message", "was taken in and is lost"),
+        ("waits", "is answered and still waits"),
+        ("owed", "what is owed for message"),
+        ("owed-twice", "something is owed twice"),
+        ("epoch", "is missing; what follows is epoch"),
+        ("back", "is answered, and its epoch is lost"),
+        ("fork", "was begun by another commit"),
+        ("two-epochs", "has begun two epochs"),
+    ];
+    finds(&["kills", "--store", "sled", "--kills", "1"], &damages);
+}
+
+#[test]
+fn whoever_does_not_go_on_after_a_kill_is_found_whatever_it_had_said_before() {
+    let damages = [("silence", "the writer ended where it should have gone on")];
+    finds(&["kills", "--store", "postgres", "--kills", "1"], &damages);
+}
+
+#[test]
+fn damage_that_cannot_be_done_is_refused() {
+    let output = prove(&["kills", "--store", "sled", "--spoil", "silence"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "Error: that damage cannot be done here\n");
 }

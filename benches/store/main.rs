@@ -50,8 +50,7 @@ struct Arguments {
     /// On which store; both if it is not said.
     #[arg(long)]
     store: Vec<Kind>,
-    /// Where the embedded store lies, and where `fdatasync` is measured: a folder on a disk of the kind that is asked about. The
-    /// database lies where the system has its temporary files.
+    /// Where the stores lie, and where `fdatasync` is measured: a folder on a disk of the kind that is asked about.
     #[arg(long, default_value = "target")]
     folder: PathBuf,
     /// Commits one after the other in one group.
@@ -104,7 +103,7 @@ async fn main() -> Result<()> {
         for kind in all(&arguments.store, &Kind::ALL) {
             let postgres = match kind {
                 Kind::Sled => None,
-                Kind::Postgres => Some(Postgres::start_durable().await?),
+                Kind::Postgres => Some(Postgres::start_durable_in(&arguments.folder).await?),
             };
             let place = match &postgres {
                 Some(postgres) => postgres.url(),

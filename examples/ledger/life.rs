@@ -1,7 +1,7 @@
 //! The life of a process that writes, up to its death: what it says, line by line.
 //!
-//! `ack N`: the answer to message N is durable. `mark N`: it was asked for a sign of life, the N-th time. `end`: it has come to its
-//! end in order. Whoever ends without that word has failed.
+//! `ack N`: the answer to message N is durable. `mark N`: it was asked for a sign of life, the N-th time. `all`: what it was to
+//! write is written, and it goes on until it is killed. `end`: it has come to its end in order. Whoever ends without that word has failed.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,7 @@ pub(crate) struct Life {
     /// How often it was asked for a sign of life, and how often it has heard that.
     asked: u64,
     heard: u64,
+    has_all: bool,
     has_ended: bool,
 }
 
@@ -61,7 +62,7 @@ impl Life {
         let stdin = child.stdin.take().context("its input")?;
         let lines = BufReader::new(child.stdout.take().context("its output")?).lines();
         let (acked, stderr) = (Vec::new(), stderr.to_owned());
-        Ok(Self { child, stdin, lines, stderr, acked, asked: 0, heard: 0, has_ended: false })
+        Ok(Self { child, stdin, lines, stderr, acked, asked: 0, heard: 0, has_all: false, has_ended: false })
     }
 
     /// Lets it live until an instant that chance gives: a time after its start, or a moment after an answer.
@@ -89,6 +90,12 @@ impl Life {
         let asked = self.asked;
         // What it has in hand when it hears that may have been written before.
         Ok(self.until(|life| life.heard >= asked).await? && self.answers(TASKS + SIGNS_OF_LIFE).await?)
+    }
+
+    /// Lets it live until everything that it was to write is written.
+    pub(crate) async fn has_written_all(&mut self) -> Result<()> {
+        ensure!(self.until(|life| life.has_all).await?, "it has come to its end too early");
+        Ok(())
     }
 
     /// Takes down what it says for a time.
@@ -120,6 +127,7 @@ impl Life {
         match line.split_once(' ') {
             Some(("ack", number)) => self.acked.push(number.parse()?),
             Some(("mark", number)) => self.heard = number.parse()?,
+            _ if line == "all" => self.has_all = true,
             _ if line == "end" => self.has_ended = true,
             _ => {}
         }

@@ -15,7 +15,7 @@ use crate::quiet::quiet;
 use crate::score::Score;
 use crate::spoil::Spoil;
 
-/// How often, and from which seed.
+/// How often each kind of victim is killed, and from which seed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kills {
     pub(crate) kills: u64,
@@ -32,18 +32,6 @@ pub(crate) enum Victim<'p> {
     EitherOfTwo,
     /// The database, under one who writes and goes on, and is killed later.
     Database(&'p mut Postgres),
-}
-
-impl Victim<'_> {
-    fn name(&self, databases: u64) -> String {
-        match self {
-            Self::Writer => "of the writer".to_owned(),
-            Self::EitherOfTwo => "of one or the other of two writers".to_owned(),
-            Self::Database(_) => {
-                format!("of the database under a writer ({databases}), or of that writer afterwards")
-            }
-        }
-    }
 }
 
 /// Where it happens.
@@ -68,7 +56,7 @@ pub(crate) async fn run(kills: Kills, mut victim: Victim<'_>, place: &str, folde
     let mut scene = Scene::of(kills, place, folder);
     let (mut next_report, mut slowest) = (100, Duration::ZERO);
     let mut to_spoil = kills.spoil;
-    while scene.killed < kills.kills || to_spoil.is_some() {
+    while scene.killed_of(&victim) < kills.kills || to_spoil.is_some() {
         let tape = scene.tape();
         score.tape()?.write(&tape)?;
         let acked = scene.lives(&mut victim, &tape).await?.concat();
@@ -79,7 +67,7 @@ pub(crate) async fn run(kills: Kills, mut victim: Victim<'_>, place: &str, folde
         let opening = clock::monotonic();
         let store = place::open(place).await.context("the store does not open after the kill")?;
         slowest = slowest.max(opening.elapsed());
-        if let Some(spoil) = to_spoil.filter(|_| scene.killed >= kills.kills)
+        if let Some(spoil) = to_spoil.filter(|_| scene.killed_of(&victim) >= kills.kills)
             && let Some(prey) = score.prey(&store, &acked.into_iter().collect()).await?
         {
             spoil.damage(&store, &prey).await?;
@@ -101,10 +89,9 @@ pub(crate) async fn run(kills: Kills, mut victim: Victim<'_>, place: &str, folde
     let epochs = score.look_back(&store).await?;
     store.close().await;
     Ok(format!(
-        "{} kills {}{}: {} answers were promised, {epochs} of them epochs of groups, and all are there, once; the store opened \
+        "{}{}: {} answers were promised, {epochs} of them epochs of groups, and all are there, once; the store opened \
          within {} ms each time; {} s",
-        scene.killed,
-        victim.name(scene.databases),
+        scene.what_was_killed(&victim),
         scene.what_went_on(),
         score.promised,
         slowest.as_millis(),
@@ -163,9 +150,12 @@ impl<'s> Scene<'s> {
                 };
                 let (one, lived) = tokio::join!(first, second);
                 lived?;
-                self.goes_on(&mut other).await?;
+                let one = one?;
+                if one.killed || silent {
+                    self.goes_on(&mut other).await?;
+                }
                 let other = other.kill().await?;
-                Ok(vec![self.count(one?), self.count(other)])
+                Ok(vec![self.count(one), self.count(other)])
             }
             Victim::Database(postgres) => {
                 // Whoever finds no database at its start ends, as it should.
@@ -179,6 +169,28 @@ impl<'s> Scene<'s> {
                 self.goes_on(&mut one).await?;
                 let one = one.kill().await?;
                 Ok(vec![self.count(one)])
+            }
+        }
+    }
+
+    /// How many of those were killed who are to be killed so often.
+    fn killed_of(&self, victim: &Victim<'_>) -> u64 {
+        match victim {
+            Victim::Writer | Victim::EitherOfTwo => self.killed,
+            Victim::Database(_) => self.databases,
+        }
+    }
+
+    fn what_was_killed(&self, victim: &Victim<'_>) -> String {
+        let killed = self.killed;
+        match victim {
+            Victim::Writer => format!("{killed} kills of the writer"),
+            Victim::EitherOfTwo => format!("{killed} kills of one or the other of two writers"),
+            Victim::Database(_) => {
+                let (databases, writers) = (self.databases, killed - self.databases);
+                format!(
+                    "{databases} kills of the database under a writer, and {writers} of that writer afterwards"
+                )
             }
         }
     }

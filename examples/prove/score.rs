@@ -10,7 +10,7 @@ use maypole_core::group::Command;
 use maypole_core::ids::{GroupId, Sha256};
 use maypole_testkit::recorder::SplitMix64;
 
-use crate::chain::{self, Chain};
+use crate::chain::Chain;
 use crate::hall::Hall;
 use crate::reading::{self, Found};
 use crate::spoil::Prey;
@@ -136,17 +136,9 @@ impl Score {
         Ok(())
     }
 
-    /// What can be damaged so that it must be found: a group that has just been moved on, by a message whose answer was promised.
+    /// What can be damaged so that it must be found: what these promised.
     pub(crate) async fn prey(&self, store: &Store, acked: &BTreeSet<u64>) -> Result<Option<Prey>> {
-        for group in self.groups.iter().map(|group| &group.hall.id) {
-            let Some(head) = store.head(group).await?.filter(|head| head.epoch.get() > 0) else { continue };
-            let last = store.log(group, head.epoch, 1).await?.pop().context("a group's last epoch")?;
-            let number = chain::number(&last).context("an entry that answers nothing")?;
-            if acked.contains(&number) {
-                return Ok(Some(Prey { group: group.clone(), number }));
-            }
-        }
-        Ok(None)
+        Prey::among(self.groups.iter().map(|group| group.hall.id.clone()), store, acked).await
     }
 
     /// Follows every log once more from its beginning; how many epochs there are.

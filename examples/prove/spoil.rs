@@ -1,5 +1,7 @@
 //! What was written is damaged on purpose, in each way that is looked for: that must be found.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use maypole::storage::Store;
@@ -48,6 +50,25 @@ pub(crate) struct Prey {
     pub(crate) number: u64,
 }
 
+impl Prey {
+    /// The first among some groups that was moved on by a message whose answer was promised.
+    pub(crate) async fn among(
+        groups: impl IntoIterator<Item = GroupId>,
+        store: &Store,
+        acked: &BTreeSet<u64>,
+    ) -> Result<Option<Self>> {
+        for group in groups {
+            let Some(head) = store.head(&group).await?.filter(|head| head.epoch.get() > 0) else { continue };
+            let last = store.log(&group, head.epoch, 1).await?.pop().context("a group's last epoch")?;
+            let number = chain::number(&last).context("an entry that answers nothing")?;
+            if acked.contains(&number) {
+                return Ok(Some(Self { group, number }));
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl Spoil {
     /// Whether it can be asked where this is proved, on this store.
     pub(crate) fn is_of(self, what: What, kind: Kind) -> bool {
@@ -55,6 +76,8 @@ impl Spoil {
             Self::TwoWinners => what == What::Races,
             // In a folder there is nobody else.
             Self::Silence => (what, kind) == (What::Kills, Kind::Postgres),
+            // Whoever kills there has not made the commits.
+            Self::Fork => what != What::Starts,
             _ => true,
         }
     }

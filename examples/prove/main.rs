@@ -1,4 +1,5 @@
-//! Proofs that take their time: races of many committers for one epoch, and `kill -9` at random instants, on the real stores.
+//! Proofs that take their time: races of many committers for one epoch, `kill -9` at random instants, and a start after it, on the
+//! real stores.
 //!
 //! The commits are made by hand (`examples/ledger/hall.rs`): rightly signed, and right in all that a service can check. The real
 //! core judges each of them, and the real ledger writes what follows.

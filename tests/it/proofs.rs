@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const WITHIN: Duration = Duration::from_secs(240);
 
-/// A folder that lets nobody pass, as whom a database may run.
+/// A folder that the account `nobody` can reach, as which a database may run.
 fn folder() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
 }

@@ -54,15 +54,15 @@ impl Postgres {
         Self::start_durable_in(&std::env::temp_dir()).await
     }
 
-    /// The same, with its databases below this folder, on whose disk they lie then. Where we are root, that folder and all
-    /// above it must let nobody pass.
+    /// The same, with its databases below this folder, on whose disk they lie then. Where we are root, the account
+    /// `nobody` must be let through to it.
     pub async fn start_durable_in(folder: &Path) -> Result<Self> {
         Self::start_as(true, folder).await
     }
 
     async fn start_as(is_durable: bool, below: &Path) -> Result<Self> {
         let below = below.canonicalize().with_context(|| format!("no folder {}", below.display()))?;
-        lets_nobody_pass(&below)?;
+        can_be_reached(&below)?;
         let (python, found) = (Provision::synapse()?.python().await?, PostgresPrograms::find().await?);
         let folder = tempfile::Builder::new().prefix("maypole-postgres-").tempdir_in(&below)?;
         let programs = match &found.root {
@@ -231,13 +231,13 @@ fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
-/// Says where nobody would be held up on the way to a folder, if PostgreSQL is to run as nobody.
-fn lets_nobody_pass(folder: &Path) -> Result<()> {
+/// Refuses a folder that the account `nobody` cannot reach, if PostgreSQL is to run as that.
+fn can_be_reached(folder: &Path) -> Result<()> {
     for above in folder.ancestors().filter(|_| is_root()) {
         let (metadata, folder) = (std::fs::metadata(above)?, above.display());
         ensure!(
             metadata.mode() & 0o001 != 0,
-            "PostgreSQL runs as nobody here, and {folder} is closed to nobody"
+            "PostgreSQL runs as the account `nobody` here, to which {folder} is closed"
         );
     }
     Ok(())

@@ -13,12 +13,17 @@ mod contents;
 #[path = "../../examples/ledger/crowd.rs"]
 mod crowd;
 mod floor;
+#[path = "../../examples/ledger/founding.rs"]
+mod founding;
 #[path = "../../examples/ledger/hall.rs"]
 #[expect(dead_code, reason = "the proofs use the rest")]
 mod hall;
 mod idle;
 #[path = "../../examples/ledger/kind.rs"]
 mod kind;
+#[path = "../../examples/ledger/life.rs"]
+#[expect(dead_code, reason = "the proofs use the rest")]
+mod life;
 mod line;
 mod many;
 #[path = "../../examples/ledger/place.rs"]
@@ -27,6 +32,9 @@ mod place;
 #[path = "../../examples/ledger/post.rs"]
 #[expect(dead_code, reason = "the proofs use the rest")]
 mod post;
+#[path = "../../examples/ledger/saying.rs"]
+#[expect(dead_code, reason = "the proofs use the rest")]
+mod saying;
 #[path = "../../examples/ledger/tape.rs"]
 #[expect(dead_code, reason = "the proofs use the rest")]
 mod tape;
@@ -50,8 +58,7 @@ struct Arguments {
     /// On which store; both if it is not said.
     #[arg(long)]
     store: Vec<Kind>,
-    /// Where the embedded store lies, and where `fdatasync` is measured: a folder on a disk of the kind that is asked about. The
-    /// database lies where the system has its temporary files.
+    /// Where the stores lie, and where `fdatasync` is measured: a folder on a disk of the kind that is asked about.
     #[arg(long, default_value = "target")]
     folder: PathBuf,
     /// Commits one after the other in one group.
@@ -72,7 +79,10 @@ struct Arguments {
     /// `cargo bench` says so.
     #[arg(long, hide = true)]
     bench: bool,
-    /// The second process of `idle`: opens the store at this place and says what that took.
+    /// The process of `idle` that is killed: founds the groups that are known, at this place.
+    #[arg(long, hide = true)]
+    founds: Option<String>,
+    /// The process after it: opens the store at this place and says what that took.
     #[arg(long, hide = true)]
     opens: Option<String>,
 }
@@ -84,7 +94,7 @@ enum What {
     Line,
     /// Many groups at once.
     Crowd,
-    /// Many groups that are known while nothing happens.
+    /// Many groups that are known while nothing happens, after a kill.
     Idle,
 }
 
@@ -96,15 +106,18 @@ fn all<T: Clone>(asked: &[T], all: &[T]) -> Vec<T> {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(place) = &arguments.founds {
+        return founding::found(place, arguments.known, arguments.seed).await;
+    }
     if let Some(place) = &arguments.opens {
-        return idle::open(place).await;
+        return founding::Opened::here(place).await?.say();
     }
     let folder = tempfile::Builder::new().prefix("maypole-bench-").tempdir_in(&arguments.folder)?;
     for what in all(&arguments.what, &[What::Line, What::Crowd, What::Idle]) {
         for kind in all(&arguments.store, &Kind::ALL) {
             let postgres = match kind {
                 Kind::Sled => None,
-                Kind::Postgres => Some(Postgres::start_durable().await?),
+                Kind::Postgres => Some(Postgres::start_durable_in(&arguments.folder).await?),
             };
             let place = match &postgres {
                 Some(postgres) => postgres.url(),
@@ -116,7 +129,7 @@ async fn main() -> Result<()> {
             match what {
                 What::Line => Box::pin(line::run(&arguments, kind, &place, folder.path())).await?,
                 What::Crowd => many::run(&arguments, kind, &place).await?,
-                What::Idle => idle::run(&arguments, kind, &place).await?,
+                What::Idle => idle::run(&arguments, kind, &place, folder.path()).await?,
             }
         }
     }

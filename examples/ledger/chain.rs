@@ -57,6 +57,14 @@ pub(crate) fn number(entry: &Entry) -> Option<u64> {
     Some(u64::from_be_bytes(entry.notes.as_slice().try_into().ok()?))
 }
 
+/// The same entry, begun by another commit, with a receipt of that.
+pub(crate) fn forked(entry: Entry) -> Result<Entry> {
+    let message = [entry.message.as_slice(), &[0]].concat();
+    let slip: Slip = postcard::from_bytes(&entry.receipt)?;
+    let receipt = postcard::to_stdvec(&Slip { commit: Sha256::of(&message), ..slip })?;
+    Ok(Entry { message, receipt, ..entry })
+}
+
 /// How far a log was followed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Chain {

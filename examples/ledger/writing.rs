@@ -1,6 +1,5 @@
 //! Writes through the ledger as the service does, and says what is durable.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chain::told;
 use crate::post::Post;
+use crate::saying::say;
 use crate::tape::{Reel, Tape};
 use crate::terms::judge;
 use crate::{contents, place};
@@ -218,11 +218,4 @@ fn is_answered(expect: &Expect) -> bool {
 
 fn take(rows: &Mutex<Vec<InboxRow>>) -> Option<InboxRow> {
     rows.lock().unwrap_or_else(PoisonError::into_inner).pop()
-}
-
-/// Says something in one write, so that a reader sees whole lines in order.
-fn say(word: &str, number: u64) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(format!("{word} {number}\n").as_bytes())?;
-    out.flush()
 }

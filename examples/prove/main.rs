@@ -1,4 +1,5 @@
-//! Proofs that take their time: races of many committers for one epoch, and `kill -9` at random instants, on the real stores.
+//! Proofs that take their time: races of many committers for one epoch, `kill -9` at random instants, and a start after it, on the
+//! real stores.
 //!
 //! The commits are made by hand (`examples/ledger/hall.rs`): rightly signed, and right in all that a service can check. The real
 //! core judges each of them, and the real ledger writes what follows.
@@ -10,21 +11,32 @@
 mod chain;
 #[path = "../ledger/contents.rs"]
 mod contents;
+#[path = "../ledger/crowd.rs"]
+mod crowd;
+#[path = "../ledger/founding.rs"]
+mod founding;
+mod ground;
 #[path = "../ledger/hall.rs"]
 mod hall;
 mod kills;
 #[path = "../ledger/kind.rs"]
 mod kind;
+#[path = "../ledger/life.rs"]
 mod life;
 #[path = "../ledger/place.rs"]
 mod place;
 #[path = "../ledger/post.rs"]
 mod post;
+mod promises;
 mod quiet;
 mod race;
 #[path = "../ledger/reading.rs"]
 mod reading;
+#[path = "../ledger/saying.rs"]
+mod saying;
 mod score;
+mod spoil;
+mod starts;
 #[path = "../ledger/tape.rs"]
 mod tape;
 #[path = "../ledger/terms.rs"]
@@ -32,20 +44,25 @@ mod terms;
 #[path = "../ledger/writing.rs"]
 mod writing;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
-use maypole_testkit::postgres::Postgres;
 
+use crate::founding::Opened;
+use crate::ground::Ground;
 use crate::kills::{Kills, Victim};
 use crate::kind::Kind;
 use crate::race::Race;
 use crate::score::Score;
+use crate::spoil::Spoil;
+use crate::starts::Starts;
 use crate::writing::Work;
 
 /// Proves, on real stores, that of many who commit for one epoch one wins, and that whatever was said to be durable outlives
-/// `kill -9` at any instant.
+/// `kill -9` at any instant, and that a start after it is quick.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// What is proved; everything if it is not said.
@@ -62,12 +79,22 @@ struct Arguments {
     /// How often is killed, of each kind of victim.
     #[arg(long, default_value_t = 300)]
     kills: u64,
+    /// How many groups there are at a start.
+    #[arg(long, default_value_t = 10_000)]
+    groups: u64,
+    /// How long a start may take.
+    #[arg(long, default_value_t = 5_000)]
+    start_ms: u64,
+    /// Where the stores lie, each in a folder of its own, which stays where something does not hold; the system's folder for
+    /// temporary files if it is not said.
+    #[arg(long)]
+    folder: Option<PathBuf>,
     /// From which everything that is left to chance follows, but for when the machine does what; a new one if it is not said.
     #[arg(long)]
     seed: Option<u64>,
-    /// Damages what was written before it is checked at last: then this must fail.
+    /// Damages what was written, in this way, before it is checked at last: then this must fail.
     #[arg(long)]
-    spoil: bool,
+    spoil: Option<Spoil>,
 }
 
 /// What can be proved.
@@ -77,6 +104,34 @@ enum What {
     Races,
     /// Those who write are killed, and the database.
     Kills,
+    /// Whoever has written many groups is killed, and the next process starts.
+    Starts,
+}
+
+impl What {
+    const ALL: [Self; 3] = [Self::Races, Self::Kills, Self::Starts];
+
+    /// What of it is proved on a store, each in a store of its own.
+    fn proofs(self, kind: Kind) -> Vec<Proof> {
+        match (self, kind) {
+            (Self::Races, _) => vec![Proof::Races],
+            (Self::Kills, Kind::Sled) => vec![Proof::KillsOfTheWriter],
+            (Self::Kills, Kind::Postgres) => {
+                vec![Proof::KillsOfTheWriter, Proof::KillsOfEither, Proof::KillsOfTheDatabase]
+            }
+            (Self::Starts, _) => vec![Proof::Starts],
+        }
+    }
+}
+
+/// What is proved in one store.
+#[derive(Clone, Copy, Debug)]
+enum Proof {
+    Races,
+    KillsOfTheWriter,
+    KillsOfEither,
+    KillsOfTheDatabase,
+    Starts,
 }
 
 #[tokio::main]
@@ -85,6 +140,8 @@ async fn main() -> ExitCode {
     // The one that is killed is this program as well.
     let done = match arguments.next().as_deref() {
         Some("writer") => write(arguments).await,
+        Some("founder") => found(arguments).await,
+        Some("opener") => open(arguments).await,
         Some("tape") => make_tape(arguments),
         _ => Box::pin(prove_all(&Arguments::parse())).await,
     };
@@ -95,7 +152,22 @@ async fn main() -> ExitCode {
 }
 
 async fn write(arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
+    saying::say_marks();
     writing::run(&Work::from_arguments(arguments)?).await?;
+    saying::say_line("end")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn found(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let mut next = || arguments.next().context("usage: prove founder PLACE GROUPS SEED");
+    let (place, groups, seed) = (next()?, next()?.parse()?, next()?.parse()?);
+    founding::found(&place, groups, seed).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn open(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let place = arguments.next().context("usage: prove opener PLACE")?;
+    Opened::here(&place).await?.say()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,19 +181,23 @@ fn make_tape(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
 async fn prove_all(arguments: &Arguments) -> Result<ExitCode> {
     let seed = arguments.seed.unwrap_or_else(|| maypole::clock::now().as_millis());
     println!("seed {seed}");
-    let is_asked = |what| arguments.what.is_none_or(|asked| asked == what);
     let kinds = arguments.store.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
-    for kind in kinds {
-        for what in [What::Races, What::Kills].into_iter().filter(|what| is_asked(*what)) {
-            let done = match (what, kind) {
-                (What::Races, Kind::Sled) => races_on_sled(arguments, seed).await,
-                (What::Races, Kind::Postgres) => races_on_postgres(arguments, seed).await,
-                (What::Kills, Kind::Sled) => kills_on_sled(arguments, seed).await,
-                (What::Kills, Kind::Postgres) => kills_on_postgres(arguments, seed).await,
-            };
-            if let Err(error) = done {
-                println!("{}, {what:?}: FAILED, with --seed {seed}: {error:#}", kind.name());
-                return Ok(ExitCode::FAILURE);
+    let whats = arguments.what.map_or(What::ALL.to_vec(), |what| vec![what]);
+    let asked = kinds.iter().flat_map(|kind| whats.iter().map(|what| (*what, *kind)));
+    let asked = asked.filter(|(what, kind)| arguments.spoil.is_none_or(|spoil| spoil.is_of(*what, *kind)));
+    let asked: Vec<_> = asked.collect();
+    ensure!(!asked.is_empty(), "that damage cannot be done here");
+    let below = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
+    for (what, kind) in asked {
+        for proof in what.proofs(kind) {
+            let mut ground = Ground::of(kind, &below).await?;
+            match prove(proof, arguments, seed, &mut ground).await {
+                Ok(said) => println!("{}: {said}", kind.name()),
+                Err(error) => {
+                    println!("{}, {proof:?}: FAILED, with --seed {seed}: {error:#}", kind.name());
+                    println!("what is left is kept in {}", ground.keep());
+                    return Ok(ExitCode::FAILURE);
+                }
             }
         }
     }
@@ -129,51 +205,23 @@ async fn prove_all(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn race(arguments: &Arguments, seed: u64) -> Race {
-    Race { rounds: arguments.rounds, committers: arguments.committers, seed, spoil: arguments.spoil }
-}
-
-async fn races_on_sled(arguments: &Arguments, seed: u64) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let place = folder.path().join("store");
-    let place = place.to_str().context("a folder")?.to_owned();
-    println!("sled: {}", Box::pin(race::run(race(arguments, seed), &[place])).await?);
-    Ok(())
-}
-
-async fn races_on_postgres(arguments: &Arguments, seed: u64) -> Result<()> {
-    let postgres = Postgres::start_durable().await?;
-    let places = [postgres.url(), postgres.url()];
-    println!("PostgreSQL: {}", Box::pin(race::run(race(arguments, seed), &places)).await?);
-    Ok(())
-}
-
-fn kills(arguments: &Arguments, seed: u64) -> Kills {
-    Kills { kills: arguments.kills, seed, spoil: arguments.spoil }
-}
-
-async fn kills_on_sled(arguments: &Arguments, seed: u64) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let place = folder.path().join("store");
-    let place = place.to_str().context("a folder")?;
-    let done = kills::run(kills(arguments, seed), Victim::Writer, place, folder.path()).await?;
-    println!("{}: {done}", Kind::Sled.name());
-    Ok(())
-}
-
-/// Each kind of victim gets a database of its own.
-async fn kills_on_postgres(arguments: &Arguments, seed: u64) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    for place in 0..3 {
-        let mut postgres = Postgres::start_durable().await?;
-        let url = postgres.url();
-        let victim = match place {
-            0 => Victim::Writer,
-            1 => Victim::EitherOfTwo,
-            _ => Victim::Database(&mut postgres),
-        };
-        let done = kills::run(kills(arguments, seed), victim, &url, folder.path()).await?;
-        println!("{}: {done}", Kind::Postgres.name());
-    }
-    Ok(())
+/// Proves something; says how it went.
+async fn prove(proof: Proof, arguments: &Arguments, seed: u64, ground: &mut Ground) -> Result<String> {
+    let Arguments { rounds, committers, kills, groups, start_ms, spoil, .. } = *arguments;
+    let (place, folder) = (ground.place()?, ground.folder().to_owned());
+    let victim = match proof {
+        Proof::Races => {
+            // On a database through two stores; a folder has one.
+            let places = if ground.postgres().is_ok() { vec![place.clone(), place] } else { vec![place] };
+            return Box::pin(race::run(Race { rounds, committers, seed, spoil }, &places)).await;
+        }
+        Proof::Starts => {
+            let within = Duration::from_millis(start_ms);
+            return Box::pin(starts::run(Starts { groups, within, seed, spoil }, &place, &folder)).await;
+        }
+        Proof::KillsOfTheWriter => Victim::Writer,
+        Proof::KillsOfEither => Victim::EitherOfTwo,
+        Proof::KillsOfTheDatabase => Victim::Database(ground.postgres()?),
+    };
+    Box::pin(kills::run(Kills { kills, seed, spoil }, victim, &place, &folder)).await
 }

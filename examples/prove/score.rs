@@ -11,10 +11,11 @@ use maypole_core::ids::{GroupId, Sha256};
 use maypole_testkit::recorder::SplitMix64;
 
 use crate::chain::Chain;
-use crate::contents;
 use crate::hall::Hall;
 use crate::reading::{self, Found};
+use crate::spoil::Prey;
 use crate::tape::Tape;
+use crate::{contents, promises};
 
 /// How many groups there are.
 const GROUPS: u64 = 4;
@@ -79,10 +80,10 @@ impl Score {
     }
 
     /// Something was said to be durable.
-    pub(crate) fn promise(&mut self, acked: Vec<u64>) -> Result<()> {
+    pub(crate) fn promise(&mut self, acked: &[u64]) -> Result<()> {
         for number in acked {
             self.promised += 1;
-            ensure!(self.acked.insert(number), "message {number} was acknowledged twice");
+            ensure!(self.acked.insert(*number), "message {number} was acknowledged twice");
         }
         Ok(())
     }
@@ -100,22 +101,8 @@ impl Score {
     }
 
     fn nothing_is_lost(&self, found: &Found) -> Result<()> {
-        for number in &self.acked {
-            ensure!(
-                found.answered.contains(number),
-                "message {number} was acknowledged and its answer is lost"
-            );
-        }
-        for number in self.from..found.end {
-            let (waits, answered) = (found.waiting.contains(&number), found.answered.contains(&number));
-            ensure!(waits || answered, "message {number} was taken in and is lost");
-            ensure!(!(waits && answered), "message {number} is answered and still waits");
-            let is_sent = self.group_of(number).is_none() && contents::is_settled(number);
-            let owed = found.owed.contains_key(&number);
-            ensure!(owed || waits || is_sent, "what is owed for message {number} is lost");
-            ensure!(!(owed && waits), "something is owed for message {number}, which has no answer");
-        }
-        Ok(())
+        let is_sent = |number| self.group_of(number).is_none() && contents::is_settled(number);
+        promises::are_kept(found, self.from, &self.acked, is_sent)
     }
 
     fn logs_are_right(&mut self, found: &Found) -> Result<()> {
@@ -125,16 +112,9 @@ impl Score {
             let group = group.with_context(|| format!("message {number} has moved {id:?}"))?;
             let made = group.hashes.get(usize::try_from(*epoch)?);
             ensure!(made == Some(hash), "epoch {epoch} of {id:?} was begun by another commit");
-            ensure!(self.moved.insert(*number), "message {number} has begun two epochs");
         }
-        let moves = |number: &&u64| self.group_of(**number).is_some();
-        for number in found.answered.iter().filter(moves) {
-            ensure!(self.moved.contains(number), "message {number} is answered, and its epoch is lost");
-        }
-        for number in &found.waiting {
-            ensure!(!self.moved.contains(number), "message {number} has begun an epoch and still waits");
-        }
-        Ok(())
+        let groups = self.groups.len();
+        promises::have_moved(found, &mut self.moved, |number| contents::group(number, groups).is_some())
     }
 
     fn group_of(&self, number: u64) -> Option<usize> {
@@ -156,12 +136,9 @@ impl Score {
         Ok(())
     }
 
-    /// The answer to a message that was promised is taken away: that must be found.
-    pub(crate) async fn spoil(&self, store: &Store) -> Result<()> {
-        let number = *self.acked.last().context("nothing was promised")?;
-        let ops = vec![Op::Forget(contents::key(number))];
-        store.apply(Batch { name: "spoil", expect: Vec::new(), ops }).await?;
-        Ok(())
+    /// What can be damaged so that it must be found: what these promised.
+    pub(crate) async fn prey(&self, store: &Store, acked: &BTreeSet<u64>) -> Result<Option<Prey>> {
+        Prey::among(self.groups.iter().map(|group| group.hall.id.clone()), store, acked).await
     }
 
     /// Follows every log once more from its beginning; how many epochs there are.

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::words::{accepted_text, answer, owed, stale_text};
 use super::{Arena, Entrant};
-use crate::chain::Chain;
+use crate::chain::{self, Chain};
 use crate::terms::judge;
 use crate::{contents, place};
 
@@ -120,11 +120,20 @@ impl Arena {
         let ledger = Ledger::new(store.clone());
         let (mut chain, mut seen) = (Chain::default(), Vec::new());
         let count = |entry: &maypole_core::group::Entry| {
-            seen.push(Sha256::of(&entry.message));
+            seen.push((
+                chain::number(entry).context("an entry that answers nothing")?,
+                Sha256::of(&entry.message),
+            ));
             Ok(())
         };
         chain.follow(&ledger, &self.hall.id, count).await?;
         ensure!(seen == self.winners, "the log has other commits than those that won");
+        let at = ledger.cursor().await?.context("a position")?;
+        let taken_in = self.post.next();
+        ensure!(
+            at.as_str() == taken_in.to_string(),
+            "{taken_in} messages were sent, and {at:?} were taken in"
+        );
         ensure!(chain.ends_with(self.hall.tree_hash()), "the last receipt is of another tree");
         let group = ledger.group(&self.hall.id, &self.terms).await?.context("the group is gone")?;
         ensure!(group.mls().tree_hash() == self.hall.tree_hash(), "the group comes back with another tree");

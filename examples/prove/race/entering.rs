@@ -61,7 +61,7 @@ impl Arena {
         let told = told(&decision, number, (contents::key(number), accepted(&self.user, hash)), Vec::new())?;
         let decided = first.ledger.decide(row, None, *decision, told, self.now).await?;
         first.group = Group::enter(first.group.take(), decided);
-        self.winners.push(hash);
+        self.winners.push((number, hash));
         Ok(())
     }
 

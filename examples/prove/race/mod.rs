@@ -14,8 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use maypole::clock;
 use maypole::storage::Store;
-use maypole_core::batch::{Expect, Op};
-use maypole_core::group::{Decision, Group};
+use maypole_core::batch::{Backend as _, Expect, Op};
+use maypole_core::group::{Decision, Group, Head};
 use maypole_core::ids::{Epoch, InboxSeq, Sha256, UserId};
 use maypole_core::ledger::{Durable, Ledger, LedgerError};
 use maypole_core::time::Timestamp;
@@ -27,7 +27,8 @@ use crate::chain::told;
 use crate::contents;
 use crate::hall::{Hall, Made};
 use crate::post::Post;
-use crate::terms::Here;
+use crate::spoil::{Prey, Spoil};
+use crate::terms::{Here, judge};
 
 /// What is raced for, and by how many.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +36,8 @@ pub(crate) struct Race {
     pub(crate) rounds: u64,
     pub(crate) committers: u32,
     pub(crate) seed: u64,
-    /// Whether an entry is taken out of the log at the end, which must be found.
-    pub(crate) spoil: bool,
+    /// What is damaged in the last round, which must be found.
+    pub(crate) spoil: Option<Spoil>,
 }
 
 /// One who works on the store: the group as it has it, and its way to the store.
@@ -54,8 +55,8 @@ struct Arena {
     now: Timestamp,
     user: UserId,
     post: Post,
-    /// Which message began each epoch.
-    winners: Vec<Sha256>,
+    /// Which message began each epoch, by its number and its hash.
+    winners: Vec<(u64, Sha256)>,
     /// Whose answers are still remembered, of the round before.
     answered: Vec<u64>,
     random: SplitMix64,
@@ -80,14 +81,11 @@ pub(crate) async fn run(race: Race, places: &[String]) -> Result<String> {
         arena.hall.play(&made)?;
     }
     for round in 0..race.rounds {
-        arena.round(race.committers).await.with_context(|| format!("round {round}"))?;
+        let spoil = race.spoil.filter(|_| round + 1 == race.rounds);
+        arena.round(race.committers, spoil).await.with_context(|| format!("round {round}"))?;
         if (round + 1) % 500 == 0 {
             println!("  {} rounds, {} s", round + 1, began.elapsed().as_secs());
         }
-    }
-    if race.spoil {
-        let middle = Epoch::new(arena.hall.epoch() / 2).context("an epoch")?;
-        arena.apply(Vec::new(), vec![Op::RemoveEntry(arena.hall.id.clone(), middle)]).await?;
     }
     let commits = race.rounds * u64::from(race.committers);
     let racing = arena.racing.as_secs_f64();
@@ -108,7 +106,7 @@ pub(crate) async fn run(race: Race, places: &[String]) -> Result<String> {
 
 impl Arena {
     /// All commit for one epoch.
-    async fn round(&mut self, committers: u32) -> Result<()> {
+    async fn round(&mut self, committers: u32, spoil: Option<Spoil>) -> Result<()> {
         for process in &mut self.processes {
             if process.group.as_ref().is_none_or(|group| group.epoch().get() != self.hall.epoch()) {
                 process.group = process.ledger.group(&self.hall.id, &self.terms).await?;
@@ -125,25 +123,33 @@ impl Arena {
                 (Entrant { number, row, process: place % self.processes.len(), made }, decision)
             })
             .unzip();
-        let (winner, decided) = self.race(&entrants, decisions).await?;
+        let again =
+            if spoil == Some(Spoil::TwoWinners) { self.store.head(&self.hall.id).await? } else { None };
+        let (winner, decided) = self.race(&entrants, decisions, again).await?;
         let won = entrants.get(winner).context("the winner")?;
-        self.winners.push(won.made.hash());
+        self.winners.push((won.number, won.made.hash()));
         self.hall.play(&won.made)?;
         let process = self.processes.get_mut(won.process).context("a process")?;
         process.group = Group::enter(process.group.take(), decided);
         self.tell_the_others(&entrants, winner).await?;
         self.nothing_is_answered_twice(&entrants).await?;
+        if let Some(spoil) = spoil {
+            let number = entrants.get(winner).context("the winner")?.number;
+            spoil.damage(&self.store, &Prey { group: self.hall.id.clone(), number }).await?;
+        }
         self.check_answers(&entrants, winner).await?;
         self.tidy(&entrants).await?;
         self.racing += began.elapsed();
         Ok(())
     }
 
-    /// All decisions are written at once, in an order that chance gives: which one is, and that no other is.
+    /// All decisions are written at once, in an order that chance gives: which one is, and that no other is. With a head to go
+    /// back to, the store forgets that somebody has won, and one more is written.
     async fn race(
         &mut self,
         entrants: &[Entrant],
         decisions: Vec<Decision>,
+        again: Option<Head>,
     ) -> Result<(usize, Durable<Decision>)> {
         let mut order: Vec<_> = decisions.into_iter().enumerate().collect();
         for last in (1..order.len()).rev() {
@@ -170,7 +176,30 @@ impl Arena {
                 (place, Err(error)) => bail!("commit {place} could not be written: {error}"),
             }
         }
+        if let (Some(head), Some((winner, _))) = (again, winners.first()) {
+            winners.push(self.forget(entrants, *winner, head).await?);
+        }
         ensure!(winners.len() == 1, "{} commits won one epoch", winners.len());
         winners.pop().context("a winner")
+    }
+
+    /// The group goes back to where it was before the winner, and somebody else wins.
+    async fn forget(
+        &self,
+        entrants: &[Entrant],
+        winner: usize,
+        head: Head,
+    ) -> Result<(usize, Durable<Decision>)> {
+        let lost = Epoch::new(self.hall.epoch() + 1).context("an epoch")?;
+        self.apply(Vec::new(), vec![Op::RemoveEntry(head.group.clone(), lost), Op::SetHead(head)]).await?;
+        let place = (winner + 1) % entrants.len();
+        let entrant = entrants.get(place).context("a commit")?;
+        let process = self.processes.get(entrant.process).context("a process")?;
+        let command = entrant.made.command.clone();
+        let decision = judge(process.group.as_ref(), command, &self.terms, self.now)?;
+        let decision = decision.map_err(|rejection| anyhow::anyhow!("refused: {rejection:?}"))?;
+        let answer = (contents::key(entrant.number), accepted(&self.user, entrant.made.hash()));
+        let told = told(&decision, entrant.number, answer, Vec::new())?;
+        Ok((place, process.ledger.decide(entrant.row, None, *decision, told, self.now).await?))
     }
 }

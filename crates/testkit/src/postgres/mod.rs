@@ -1,13 +1,13 @@
 //! A private PostgreSQL on loopback: its own folder and port, started in less than a second.
 //!
 //! It never outlives who started it (see [`crate::synapse::Synapse`]), comes back on the same port, and goes with its
-//! folder when it is dropped. PostgreSQL refuses to run as root: then it runs as nobody, from a copy of its programs, since
+//! folder when it is dropped, unless that is to be kept. PostgreSQL refuses to run as root: then it runs as nobody, from a copy of its programs, since
 //! the folder that they were fetched into may be closed to nobody.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -46,17 +46,25 @@ pub struct Postgres {
 impl Postgres {
     /// Starts one that does not wait for the disk: it survives `kill -9`, and no loss of power.
     pub async fn start() -> Result<Self> {
-        Self::start_as(false).await
+        Self::start_as(false, &std::env::temp_dir()).await
     }
 
     /// Starts one that waits for the disk, as an operator's does.
     pub async fn start_durable() -> Result<Self> {
-        Self::start_as(true).await
+        Self::start_durable_in(&std::env::temp_dir()).await
     }
 
-    async fn start_as(is_durable: bool) -> Result<Self> {
+    /// The same, with its databases below this folder, on whose disk they lie then. Where we are root, the account
+    /// `nobody` must be let through to it.
+    pub async fn start_durable_in(folder: &Path) -> Result<Self> {
+        Self::start_as(true, folder).await
+    }
+
+    async fn start_as(is_durable: bool, below: &Path) -> Result<Self> {
+        let below = below.canonicalize().with_context(|| format!("no folder {}", below.display()))?;
+        can_be_reached(&below)?;
         let (python, found) = (Provision::synapse()?.python().await?, PostgresPrograms::find().await?);
-        let folder = tempfile::Builder::new().prefix("maypole-postgres-").tempdir()?;
+        let folder = tempfile::Builder::new().prefix("maypole-postgres-").tempdir_in(&below)?;
         let programs = match &found.root {
             Some(root) if is_root() => copied(root, &found.folder, folder.path())?,
             _ => found.folder,
@@ -192,6 +200,12 @@ impl Postgres {
         self.process.take().context("this PostgreSQL does not run")?.kill()
     }
 
+    /// Its folder, with its databases and its log, stays when it is dropped; where that is.
+    pub fn keep(&mut self) -> &Path {
+        self.folder.disable_cleanup(true);
+        self.folder.path()
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -215,6 +229,18 @@ impl Drop for Postgres {
 
 fn is_root() -> bool {
     Uid::effective().is_root()
+}
+
+/// Refuses a folder that the account `nobody` cannot reach, if PostgreSQL is to run as that.
+fn can_be_reached(folder: &Path) -> Result<()> {
+    for above in folder.ancestors().filter(|_| is_root()) {
+        let (metadata, folder) = (std::fs::metadata(above)?, above.display());
+        ensure!(
+            metadata.mode() & 0o001 != 0,
+            "PostgreSQL runs as the account `nobody` here, to which {folder} is closed"
+        );
+    }
+    Ok(())
 }
 
 /// Copies the programs and what they need; gives the folder of the copied programs.

@@ -1,10 +1,13 @@
 //! A private PostgreSQL comes, goes and comes back.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use anyhow::Result;
 use maypole_testkit::postgres::Postgres;
 use maypole_testkit::wait::eventually;
+use nix::unistd::Uid;
 use tokio::net::TcpStream;
 
 use crate::lives::lives;
@@ -41,4 +44,28 @@ async fn one_comes_back_on_its_port_after_a_stop_and_after_a_kill() {
     let pid = postgres.pid().unwrap();
     drop(postgres);
     assert!(!lives(pid));
+}
+
+#[tokio::test]
+async fn one_lies_in_the_folder_that_is_named_and_stays_there_if_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    if Uid::effective().is_root() {
+        set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        let refusal = Postgres::start_durable_in(folder.path()).await.unwrap_err();
+        assert!(
+            refusal.to_string().contains("to which") && refusal.to_string().ends_with("is closed"),
+            "{refusal:#}"
+        );
+        set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    }
+    let entries = || std::fs::read_dir(folder.path()).unwrap().count();
+    let postgres = Postgres::start_durable_in(folder.path()).await.unwrap();
+    assert_eq!(entries(), 1);
+    drop(postgres);
+    assert_eq!(entries(), 0);
+    let mut postgres = Postgres::start_durable_in(folder.path()).await.unwrap();
+    let (pid, kept) = (postgres.pid().unwrap(), postgres.keep().to_owned());
+    drop(postgres);
+    assert!(!lives(pid) && kept.starts_with(folder.path().canonicalize().unwrap()));
+    assert!(kept.join("data/PG_VERSION").is_file() && kept.join("console.log").is_file());
 }

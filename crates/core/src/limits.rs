@@ -269,6 +269,8 @@ pub const SLED_UNSYNCED_BYTES: u64 = 2 * 1024 * 1024;
 pub const SLED_BATCH_WRITES: usize = 128;
 /// Memory that the embedded store may use for its pages.
 pub const SLED_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of the embedded store's log that are read at once to seal it.
+pub const SEAL_READ_BYTES: usize = 1024 * 1024;
 /// The largest file beside the embedded store that is read.
 pub const BULK_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Threads that write files beside the embedded store.

@@ -19,7 +19,10 @@ pub enum OpenError {
     #[error("the database cannot be used: {0}")]
     Unreachable(sqlx::Error),
     /// A newer program has changed its tables.
-    #[error("the database has tables of version {found}; this program knows version {known} at most")]
+    #[error(
+        "the database has tables of version {found}; this program knows version {known} at most: run the newer \
+         program that changed them, or import a copy that was made before (`maypole db import`) into an empty database"
+    )]
     Newer {
         /// The version of its tables.
         found: i64,
@@ -27,7 +30,11 @@ pub enum OpenError {
         known: i64,
     },
     /// Its tables were changed by hand, or are somebody else's.
-    #[error("the database's tables are not as this program made them: {0}")]
+    #[error(
+        "the database's tables are not as this program made them: {0}. Nothing was changed. If they are somebody else's, \
+         give the service a database of its own; if ours were changed by hand, undo that, or import a copy (`maypole db \
+         import`) into an empty database"
+    )]
     Foreign(MigrateError),
     /// It acknowledges what it may forget.
     #[error(

@@ -2,6 +2,7 @@
 
 use maypole_core::batch::BackendError;
 
+use super::pages;
 use super::record::{Damage, Table};
 
 /// Why a transaction or a question failed.
@@ -19,6 +20,8 @@ pub(super) enum Failure {
     Newer(Table),
     /// A record cannot be read, or has no stored form.
     Damaged(Table, Vec<u8>, Damage),
+    /// The database found its own files damaged under what it was asked for. Everything else it still has.
+    Broken(sqlx::Error),
 }
 
 impl Failure {
@@ -26,16 +29,33 @@ impl Failure {
     pub(super) fn damaged(table: Table, key: &[u8]) -> impl FnOnce(Damage) -> Self {
         move |damage| Self::Damaged(table, key.to_vec(), damage)
     }
+
+    /// What the database says, where it was asked for one record: if its files are damaged, the record is.
+    pub(super) fn about(table: Table, key: &[u8]) -> impl Fn(sqlx::Error) -> Self {
+        move |error| match Self::from(error) {
+            Self::Broken(error) => {
+                pages::note(table, format!("record {}", key.escape_ascii()), &error);
+                Self::Damaged(table, key.to_vec(), Damage::Unreadable)
+            }
+            other => other,
+        }
+    }
 }
 
 /// Serialization, deadlock, a row that somebody else has written meanwhile, a lock that somebody else holds for long: the
 /// transaction is undone, and what is found at the next try is another state.
 const BEATEN: [&str; 4] = ["40001", "40P01", "23505", "55P03"];
+/// A page or a value that the database cannot read any more, an index that does not fit its table.
+const BROKEN: [&str; 2] = ["XX001", "XX002"];
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
-        if BEATEN.contains(&code.as_ref()) { Self::Beaten(error) } else { Self::Away(error) }
+        match code.as_ref() {
+            code if BEATEN.contains(&code) => Self::Beaten(error),
+            code if BROKEN.contains(&code) => Self::Broken(error),
+            _ => Self::Away(error),
+        }
     }
 }
 
@@ -57,6 +77,7 @@ impl From<Failure> for BackendError {
             Failure::Damaged(table, key, damage) => {
                 Self::Damaged(format!("{} {}: {damage}", table.name(), key.escape_ascii()))
             }
+            Failure::Broken(error) => Self::Damaged(format!("the database cannot read its files: {error}")),
         }
     }
 }

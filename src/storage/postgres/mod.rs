@@ -10,6 +10,8 @@ mod expect;
 mod failure;
 mod leases;
 mod number;
+mod pages;
+mod queues;
 mod read;
 mod record;
 mod shelves;
@@ -90,7 +92,10 @@ impl Store {
         let now = match &outcome {
             Err(Failure::Away(error) | Failure::Unknown(error)) => Health::Unavailable(error.to_string()),
             Err(Failure::Silent) => Health::Unavailable("the database does not answer".to_owned()),
-            Ok(_) | Err(Failure::Beaten(_) | Failure::Damaged(..) | Failure::Newer(_)) => Health::Ready,
+            Ok(_)
+            | Err(Failure::Beaten(_) | Failure::Damaged(..) | Failure::Broken(_) | Failure::Newer(_)) => {
+                Health::Ready
+            }
         };
         self.health.send_if_modified(|health| {
             let changes = *health != now && *health != Health::Closed;
@@ -153,7 +158,7 @@ impl Backend for Store {
     }
 
     async fn inbox(&self, after: Option<InboxSeq>, limit: usize) -> Result<Vec<InboxRow>, BackendError> {
-        self.ask(read::inbox(&self.pool, after, limit)).await
+        self.ask(queues::inbox(&self.pool, after, limit)).await
     }
 
     async fn answer(&self, key: AnswerKey) -> Result<Option<Answer>, BackendError> {
@@ -165,7 +170,7 @@ impl Backend for Store {
     }
 
     async fn owed(&self, after: Option<OwedId>, limit: usize) -> Result<Vec<OwedRow>, BackendError> {
-        self.ask(read::owed(&self.pool, after, limit)).await
+        self.ask(queues::owed(&self.pool, after, limit)).await
     }
 
     async fn set_aside(&self, limit: usize) -> Result<Vec<SetAside>, BackendError> {
@@ -218,7 +223,7 @@ impl Backend for Store {
         but_for: BTreeSet<InboxSeq>,
         limit: usize,
     ) -> Result<Vec<InboxRow>, BackendError> {
-        self.ask(read::unanswered(&self.pool, of, but_for, limit)).await
+        self.ask(queues::unanswered(&self.pool, of, but_for, limit)).await
     }
 
     async fn undelivered(
@@ -227,7 +232,7 @@ impl Backend for Store {
         but_for: BTreeSet<OwedId>,
         limit: usize,
     ) -> Result<Vec<OwedRow>, BackendError> {
-        self.ask(read::undelivered(&self.pool, of, but_for, limit)).await
+        self.ask(queues::undelivered(&self.pool, of, but_for, limit)).await
     }
 
     async fn renew(&self, process: ProcessId, term: Duration) -> Result<Held, BackendError> {
@@ -276,7 +281,7 @@ impl Backend for Store {
     }
 
     async fn queues(&self) -> Result<Queues, BackendError> {
-        self.ask(read::queues(&self.pool)).await
+        self.ask(queues::queues(&self.pool)).await
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {

@@ -1,12 +1,10 @@
 //! What is read, outside of any transaction. A damaged row of a queue is moved out of the way and kept for the operator; one
 //! of a group stays, since without it the group is not what it was.
 
-use std::collections::BTreeSet;
-
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
-use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId, Sha256, SyncToken, UserId};
+use maypole_core::ids::{Epoch, GroupId, InboxSeq, Sha256, SyncToken, UserId};
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, Depths, InboxRow, OwedRow, Progress, Queues, SetAside};
+use maypole_core::records::{Answer, AnswerKey, Depths, Progress, SetAside};
 use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -15,6 +13,7 @@ use sqlx::{PgPool, Row as _};
 
 use super::failure::Failure;
 use super::number::{from_column, limit, to_column};
+use super::pages::readable_rows;
 use super::record::{Damage, Table, entry_key, open};
 use super::write::BEGIN;
 use crate::telemetry;
@@ -46,74 +45,6 @@ pub(super) async fn cursor(pool: &PgPool) -> Result<Option<SyncToken>, Failure> 
     name(&sqlx::query("SELECT cursor FROM store").fetch_one(pool).await?, SyncToken::parse)
 }
 
-pub(super) async fn inbox(
-    pool: &PgPool,
-    after: Option<InboxSeq>,
-    rows: usize,
-) -> Result<Vec<InboxRow>, Failure> {
-    let query = "SELECT seq, record FROM inbox WHERE seq > $1 ORDER BY seq LIMIT $2";
-    let after = after.map_or(-1, |after| to_column(after.get()));
-    inbox_rows(pool, sqlx::query(query).bind(after).bind(limit(rows)).fetch_all(pool).await?).await
-}
-
-pub(super) async fn unanswered(
-    pool: &PgPool,
-    of: Shares,
-    but_for: BTreeSet<InboxSeq>,
-    rows: usize,
-) -> Result<Vec<InboxRow>, Failure> {
-    let query =
-        "SELECT seq, record FROM inbox WHERE share = ANY($1) AND seq <> ALL($2) ORDER BY seq LIMIT $3";
-    let but_for: Vec<i64> = but_for.into_iter().map(|seq| to_column(seq.get())).collect();
-    let query = sqlx::query(query).bind(numbers(of)).bind(but_for).bind(limit(rows));
-    inbox_rows(pool, query.fetch_all(pool).await?).await
-}
-
-async fn inbox_rows(pool: &PgPool, rows: Vec<PgRow>) -> Result<Vec<InboxRow>, Failure> {
-    let mut found = Vec::new();
-    for row in rows {
-        let seq: i64 = row.try_get(0)?;
-        match open(Table::Inbox, b"", row.try_get(1)?) {
-            Ok(item) => found.push(InboxRow { seq: InboxSeq::new(from_column(seq)), item }),
-            Err(Damage::Version) => return Err(Failure::Newer(Table::Inbox)),
-            Err(_) => quarantine(pool, Table::Inbox, Key::Number(seq)).await?,
-        }
-    }
-    Ok(found)
-}
-
-pub(super) async fn owed(pool: &PgPool, after: Option<OwedId>, rows: usize) -> Result<Vec<OwedRow>, Failure> {
-    let query = "SELECT id, lane, record FROM owed WHERE id > $1 ORDER BY id LIMIT $2";
-    let after = after.map_or(-1, |after| to_column(after.get()));
-    owed_rows(pool, sqlx::query(query).bind(after).bind(limit(rows)).fetch_all(pool).await?).await
-}
-
-pub(super) async fn undelivered(
-    pool: &PgPool,
-    of: Shares,
-    but_for: BTreeSet<OwedId>,
-    rows: usize,
-) -> Result<Vec<OwedRow>, Failure> {
-    let query =
-        "SELECT id, lane, record FROM owed WHERE share = ANY($1) AND id <> ALL($2) ORDER BY id LIMIT $3";
-    let but_for: Vec<i64> = but_for.into_iter().map(|id| to_column(id.get())).collect();
-    let query = sqlx::query(query).bind(numbers(of)).bind(but_for).bind(limit(rows));
-    owed_rows(pool, query.fetch_all(pool).await?).await
-}
-
-async fn owed_rows(pool: &PgPool, rows: Vec<PgRow>) -> Result<Vec<OwedRow>, Failure> {
-    let mut found = Vec::new();
-    for row in rows {
-        let (id, lane): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
-        match open(Table::Owed, lane.as_bytes(), row.try_get(2)?) {
-            Ok(owed) => found.push(OwedRow { id: OwedId::new(from_column(id)), owed }),
-            Err(Damage::Version) => return Err(Failure::Newer(Table::Owed)),
-            Err(_) => quarantine(pool, Table::Owed, Key::Number(id)).await?,
-        }
-    }
-    Ok(found)
-}
-
 /// Shares as the database has them.
 pub(super) fn numbers(shares: Shares) -> Vec<i16> {
     shares.iter().map(|share| i16::from(share.get())).collect()
@@ -122,12 +53,14 @@ pub(super) fn numbers(shares: Shares) -> Vec<i16> {
 pub(super) async fn answer(pool: &PgPool, key: AnswerKey) -> Result<Option<Answer>, Failure> {
     let bytes = key.0.as_bytes().as_slice();
     let query = sqlx::query("SELECT record FROM answers WHERE key = $1").bind(bytes);
-    let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
-    match open(Table::Answers, bytes, row.try_get(0)?) {
+    let row = query.fetch_optional(pool).await.map_err(Failure::about(Table::Answers, bytes))?;
+    let Some(row) = row else { return Ok(None) };
+    let record = row.try_get(0)?;
+    match open(Table::Answers, bytes, record) {
         Ok(answer) => Ok(Some(answer)),
         Err(Damage::Version) => Err(Failure::Newer(Table::Answers)),
         Err(damage) => {
-            quarantine(pool, Table::Answers, Key::Bytes(bytes)).await?;
+            quarantine(pool, Table::Answers, Key::Bytes(bytes), record).await?;
             Err(Failure::Damaged(Table::Answers, bytes.to_vec(), damage))
         }
     }
@@ -157,7 +90,9 @@ pub(super) async fn set_aside(pool: &PgPool, rows: usize) -> Result<Vec<SetAside
         match open(Table::SetAside, b"", row.try_get(1)?) {
             Ok(aside) => found.push(aside),
             Err(Damage::Version) => return Err(Failure::Newer(Table::SetAside)),
-            Err(_) => quarantine(pool, Table::SetAside, Key::Number(row.try_get(0)?)).await?,
+            Err(_) => {
+                quarantine(pool, Table::SetAside, Key::Number(row.try_get(0)?), row.try_get(1)?).await?;
+            }
         }
     }
     Ok(found)
@@ -191,7 +126,7 @@ async fn of_group<T: DeserializeOwned>(
     group: &GroupId,
 ) -> Result<Option<T>, Failure> {
     let id = group.as_bytes();
-    let row = sqlx::query(query).bind(id).fetch_optional(pool).await?;
+    let row = sqlx::query(query).bind(id).fetch_optional(pool).await.map_err(Failure::about(table, id))?;
     let opened = row.map(|row| open(table, id, row.try_get(0)?).map_err(Failure::damaged(table, id)));
     opened.transpose()
 }
@@ -204,8 +139,9 @@ pub(super) async fn log(
 ) -> Result<Vec<Entry>, Failure> {
     let query = "SELECT epoch, record FROM log WHERE group_id = $1 AND epoch >= $2 ORDER BY epoch LIMIT $3";
     let query = sqlx::query(query).bind(group.as_bytes()).bind(to_column(from.get())).bind(limit(rows));
+    let first = entry_key(group, to_column(from.get()));
     let mut entries = Vec::new();
-    for row in query.fetch_all(pool).await? {
+    for row in query.fetch_all(pool).await.map_err(Failure::about(Table::Log, &first))? {
         let key = entry_key(group, row.try_get(0)?);
         entries.push(open(Table::Log, &key, row.try_get(1)?).map_err(Failure::damaged(Table::Log, &key))?);
     }
@@ -215,8 +151,12 @@ pub(super) async fn log(
 pub(super) async fn staged_groups(pool: &PgPool, rows: usize) -> Result<Vec<(GroupId, InboxSeq)>, Failure> {
     let query =
         sqlx::query("SELECT group_id, inbox_seq FROM staged ORDER BY group_id LIMIT $1").bind(limit(rows));
+    let staged = match query.fetch_all(pool).await.map_err(Failure::from) {
+        Err(Failure::Broken(_)) => readable_rows(pool, Table::Staged, "group_id, inbox_seq").await,
+        staged => staged,
+    };
     let mut found = Vec::new();
-    for row in query.fetch_all(pool).await? {
+    for row in staged?.into_iter().take(rows) {
         let seq = InboxSeq::new(from_column(row.try_get(1)?));
         found.extend(GroupId::parse(row.try_get::<Vec<u8>, _>(0)?).map(|group| (group, seq)));
     }
@@ -282,16 +222,6 @@ pub(super) async fn depths(pool: &PgPool) -> Result<Depths, Failure> {
     })
 }
 
-/// How much waits in the queues, or as much as anybody asks about.
-pub(super) async fn queues(pool: &PgPool) -> Result<Queues, Failure> {
-    let query = "SELECT (SELECT count(*) FROM (SELECT 1 FROM inbox LIMIT $1) AS bounded), \
-                 (SELECT count(*) FROM (SELECT 1 FROM owed LIMIT $2) AS bounded)";
-    let one_more = |rows: usize| limit(rows.saturating_add(1));
-    let query = sqlx::query(query).bind(one_more(limits::INBOX_ROWS)).bind(one_more(limits::OWED_ROWS));
-    let row = query.fetch_one(pool).await?;
-    Ok(Queues { inbox: from_column(row.try_get(0)?), owed: from_column(row.try_get(1)?) })
-}
-
 /// How many damaged records are kept for the operator.
 pub(super) async fn quarantined(pool: &PgPool) -> Result<u64, Failure> {
     Ok(from_column(sqlx::query("SELECT count(*) FROM quarantined").fetch_one(pool).await?.try_get(0)?))
@@ -304,17 +234,21 @@ pub(super) enum Key<'k> {
     Bytes(&'k [u8]),
 }
 
-/// Moves a damaged row out of the way.
-pub(super) async fn quarantine(pool: &PgPool, table: Table, key: Key<'_>) -> Result<(), Failure> {
+/// Moves a damaged row out of the way, as it was found: one that somebody has written anew meanwhile stays.
+pub(super) async fn quarantine(
+    pool: &PgPool,
+    table: Table,
+    key: Key<'_>,
+    found: &[u8],
+) -> Result<(), Failure> {
     let remove = match table {
-        Table::Inbox => "DELETE FROM inbox WHERE seq = $1 RETURNING record",
-        Table::Owed => "DELETE FROM owed WHERE id = $1 RETURNING record",
-        Table::SetAside => "DELETE FROM set_aside WHERE number = $1 RETURNING record",
-        Table::Answers => "DELETE FROM answers WHERE key = $1 RETURNING record",
+        Table::Inbox => "DELETE FROM inbox WHERE seq = $1 AND record = $2 RETURNING 1",
+        Table::Owed => "DELETE FROM owed WHERE id = $1 AND record = $2 RETURNING 1",
+        Table::SetAside => "DELETE FROM set_aside WHERE number = $1 AND record = $2 RETURNING 1",
+        Table::Answers => "DELETE FROM answers WHERE key = $1 AND record = $2 RETURNING 1",
         // It may have been handed out: it stays known.
         Table::KeyPackages => {
-            "WITH damaged AS (SELECT record FROM key_packages WHERE reference = $1 FOR UPDATE), \
-             gone AS (UPDATE key_packages SET record = NULL WHERE reference = $1) SELECT record FROM damaged"
+            "UPDATE key_packages SET record = NULL WHERE reference = $1 AND record = $2 RETURNING 1"
         }
         Table::Groups | Table::Log | Table::Snapshots | Table::Staged | Table::Frozen | Table::Agendas => {
             return Ok(());
@@ -325,9 +259,11 @@ pub(super) async fn quarantine(pool: &PgPool, table: Table, key: Key<'_>) -> Res
         Key::Number(number) => (sqlx::query(remove).bind(number), number.to_be_bytes().to_vec()),
         Key::Bytes(bytes) => (sqlx::query(remove).bind(bytes), bytes.to_vec()),
     };
-    let Some(row) = remove.fetch_optional(&mut *transaction).await? else { return Ok(()) };
+    if remove.bind(found).fetch_optional(&mut *transaction).await?.is_none() {
+        return Ok(());
+    }
     let keep = "INSERT INTO quarantined (table_name, key, record) VALUES ($1, $2, $3)";
-    let keep = sqlx::query(keep).bind(table.name()).bind(&name).bind(row.try_get::<Vec<u8>, _>(0)?);
+    let keep = sqlx::query(keep).bind(table.name()).bind(&name).bind(found);
     keep.execute(&mut *transaction).await?;
     let drop = "DELETE FROM quarantined WHERE number <= \
                 (SELECT number FROM quarantined ORDER BY number DESC OFFSET $1 LIMIT 1)";

@@ -26,10 +26,13 @@ pub(super) enum Damage {
     /// Its checksum is right, and it cannot be read.
     #[error("its form is unknown")]
     Form,
+    /// The database cannot read it from its files.
+    #[error("the database cannot read it")]
+    Unreadable,
 }
 
 /// The tables with records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Table {
     Inbox,
     Answers,

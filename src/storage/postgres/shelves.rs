@@ -138,11 +138,12 @@ pub(super) async fn last_resorts(pool: &PgPool, client: &ClientId) -> Result<Vec
 /// The KeyPackage of a row. A damaged one cannot be handed out; it leaves the stock, and stays known.
 async fn opened(pool: &PgPool, row: &PgRow) -> Result<Option<KeyPackage>, Failure> {
     let reference: &[u8] = row.try_get(0)?;
-    match open(Table::KeyPackages, reference, row.try_get(1)?) {
+    let record = row.try_get(1)?;
+    match open(Table::KeyPackages, reference, record) {
         Ok(key_package) => Ok(Some(key_package)),
         Err(Damage::Version) => Err(Failure::Newer(Table::KeyPackages)),
         Err(_) => {
-            quarantine(pool, Table::KeyPackages, Key::Bytes(reference)).await?;
+            quarantine(pool, Table::KeyPackages, Key::Bytes(reference), record).await?;
             Ok(None)
         }
     }

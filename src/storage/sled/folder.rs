@@ -4,6 +4,7 @@
 //! lock            held as long as the store is open
 //! sled.N/         generations of the log; the newest that has its `format` is the store
 //!   format        the version of everything in the store, in words; written last
+//!   sealed        checksums of sled's files; there from an orderly end to the next opening
 //!   conf db blobs/ snap.*   sled's own
 //! bulk/xx/…       bulk files; made when the first generation is durable
 //! ```

@@ -19,6 +19,7 @@ use super::OpenError;
 use super::disk::{self, Disk, Step};
 use super::folder::Folder;
 use super::log::{self, Log};
+use super::seal;
 use crate::clock;
 
 /// The version of the store that this program makes and reads.
@@ -51,6 +52,9 @@ pub(super) fn renew(
     let old = generations.current.map(|number| path_of(store, number));
     if let Some(old) = &old {
         check_version(store, old)?;
+        if let Some(what) = seal::broken(old).map_err(io)? {
+            return Err(damaged(store, &what));
+        }
     } else if folder.bulk().exists() {
         // It is made when the first generation is durable.
         return Err(damaged(store, "its format file is not there"));
@@ -122,17 +126,32 @@ fn number_of(name: &str) -> Option<u64> {
 /// Copies sled's files, while holding them: whoever has the file that is returned has sled's own lock on the old ones.
 fn held_copy(old: &Path, new: &Path, disk: &dyn Disk) -> io::Result<File> {
     let held = let_go(old)?;
-    for path in log::files_of(old)? {
-        // sled takes a snapshot that it did not finish for the newest one, and refuses to open. Its only folder is empty.
-        let left = path.is_dir()
-            || path.extension().is_some_and(|extension| extension == "generating")
-            || path.file_name().is_some_and(|name| name == FORMAT_FILE);
-        if !left && let Some(name) = path.file_name() {
+    for path in files_to_copy(old)? {
+        if let Some(name) = path.file_name() {
             disk.before(Step::Copy)?;
             fs::copy(&path, new.join(name))?;
         }
     }
     Ok(held)
+}
+
+/// The files of a generation that are sled's own and that it can use.
+pub(super) fn files_to_copy(generation: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = log::files_of(generation)?;
+    files.retain(|path| {
+        let name = path.file_stem().unwrap_or_default();
+        let is_ours = name == FORMAT_FILE || name == seal::SEAL_FILE;
+        // sled takes a snapshot that it did not finish for the newest one, and refuses to open. Its only folder is empty.
+        let is_unfinished = path.extension().is_some_and(|extension| extension == "generating");
+        !(is_ours || is_unfinished || path.is_dir())
+    });
+    Ok(files)
+}
+
+/// Seals the generation that is the store, which nobody writes any more.
+pub(super) fn seal_current(folder: &Folder, disk: &dyn Disk) -> io::Result<()> {
+    let current = Generations::of(folder.path())?.current;
+    current.map_or(Ok(()), |number| seal::seal(&path_of(folder.path(), number), disk))
 }
 
 /// Waits until an earlier handle of this process has let go: it may still write. No other process holds the store's own lock.

@@ -15,6 +15,7 @@ mod keys;
 mod log;
 mod read;
 mod record;
+mod seal;
 mod shelves;
 #[cfg(test)]
 mod tests;
@@ -75,7 +76,11 @@ pub enum OpenError {
         what: String,
     },
     /// The store was made by a newer program.
-    #[error("the store in {} has version {found}; this program knows version {known} at most", folder.display())]
+    #[error(
+        "the store in {} has version {found}; this program knows version {known} at most: run the newer program \
+         that wrote it, or import a copy that was made before (`maypole db import`) into an empty folder",
+        folder.display()
+    )]
     Newer {
         /// The folder.
         folder: PathBuf,
@@ -85,7 +90,11 @@ pub enum OpenError {
         known: u32,
     },
     /// The store is damaged so that nothing can be served.
-    #[error("the store in {} is damaged: {what}", folder.display())]
+    #[error(
+        "the store in {} is damaged: {what}. Nothing in it was changed. Keep the folder, and import the newest copy \
+         (`maypole db import`) into an empty one: the service finds out by itself what the copy lacks",
+        folder.display()
+    )]
     Damaged {
         /// The folder.
         folder: PathBuf,

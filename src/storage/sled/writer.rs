@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::disk::Disk;
 use super::engine::Engine;
 use super::folder::Folder;
+use super::generation;
 use super::log::Failure;
 use super::record::BulkFile;
 use super::{Health, OpenError};
@@ -107,9 +108,14 @@ impl Writer {
                 }
             }
         }
-        let _ = guarded(|| engine.as_mut().map_or(Ok(()), Engine::sync))
+        let in_order = engine.is_some();
+        let synced = guarded(|| engine.as_mut().map_or(Ok(()), Engine::sync))
             .inspect_err(|failure| tracing::warn!(%failure, "the store could not be synced at its end"));
         drop_quietly(engine);
+        if in_order && synced.is_ok() {
+            let _ = guarded(|| Ok(generation::seal_current(&self.folder, &*self.disk)?))
+                .inspect_err(|failure| tracing::warn!(%failure, "the store could not be sealed at its end"));
+        }
     }
 
     fn next_group(&self) -> Option<Group> {

@@ -113,6 +113,8 @@ impl Postgres {
         let console = File::options().create(true).append(true).open(self.console())?;
         let mut initdb = Command::new(self.programs.join("initdb"));
         initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]);
+        // So that it finds a bit that a test has turned in its files.
+        initdb.arg("--data-checksums");
         initdb.arg(format!("--username={ACCOUNT}")).arg("-D").arg(&data).current_dir(home);
         initdb.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console).kill_on_drop(true);
         if is_root() {
@@ -204,6 +206,11 @@ impl Postgres {
     pub fn keep(&mut self) -> &Path {
         self.folder.disable_cleanup(true);
         self.folder.path()
+    }
+
+    /// A file in the folder of its databases, as it names it itself. To be changed only while it is stopped.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.data().join(name)
     }
 
     fn data(&self) -> PathBuf {

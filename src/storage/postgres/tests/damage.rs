@@ -10,6 +10,8 @@ use crate::storage::conformance::samples::{
     agenda, answer, aside, batch, client, entry, epoch, frozen, group, head, key, key_package, message, owed,
     reference, snapshot, staged,
 };
+use crate::storage::postgres::read::{Key, quarantine};
+use crate::storage::postgres::record::Table;
 
 /// Turns a bit in the middle of a record.
 const FLIP: &str =
@@ -106,5 +108,25 @@ async fn a_damaged_record_of_a_group_stays_and_says_so() {
     assert_eq!(store.frozen_groups(9).await.unwrap(), [(group(2), frozen(2, 50))]);
     assert_eq!(store.groups(None, 9).await.unwrap(), [group(2)]);
     assert_eq!(store.quarantined().await.unwrap(), 0);
+    place.close(store).await;
+}
+
+/// Another process may write anew what this one has just found damaged.
+#[tokio::test]
+async fn only_what_was_found_is_moved_out_of_the_way() {
+    let server = Server::start().await;
+    let place = server.schema();
+    let store = place.open().await;
+    let ops = vec![Op::Remember(key(1), answer(1, 50, 100)), Op::Shelve(key_package("bob", 1, 100, 50))];
+    store.apply(batch(Vec::new(), ops)).await.unwrap();
+    let (hash, of_key_package) = (key(1).0, reference(1));
+    for (table, key) in
+        [(Table::Answers, hash.as_bytes().as_slice()), (Table::KeyPackages, of_key_package.as_bytes())]
+    {
+        quarantine(&store.pool, table, Key::Bytes(key), b"as it was").await.unwrap();
+    }
+    assert_eq!(store.quarantined().await.unwrap(), 0);
+    assert_eq!(store.answer(key(1)).await.unwrap(), Some(answer(1, 50, 100)));
+    assert_eq!(store.standing(&reference(1)).await.unwrap(), Some(Standing::InStock));
     place.close(store).await;
 }

@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod leases;
 mod opening;
+mod pages;
 mod wire;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

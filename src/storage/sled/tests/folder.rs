@@ -93,6 +93,7 @@ fn what_sled_cannot_read_is_refused_in_words() {
     {
         let place = Somewhere::new();
         drop(Store::open(&place.path()).unwrap());
+        place.unseal();
         fs::write(place.log().join(file), content).unwrap();
         let refused = Store::open(&place.path()).unwrap_err();
         assert!(matches!(refused, OpenError::Damaged { .. }), "{refused:?}");
@@ -101,6 +102,7 @@ fn what_sled_cannot_read_is_refused_in_words() {
     drop(Store::open(&place.path()).unwrap());
     // sled takes a snapshot of what it finds.
     drop(Store::open(&place.path()).unwrap());
+    place.unseal();
     let log = place.log();
     let snapshot = fs::read_dir(&log)
         .unwrap()
@@ -158,6 +160,7 @@ async fn rubbish_of_a_crash_is_removed_and_the_store_beside_it_is_not() {
 fn what_sled_cannot_read_is_left_as_it_was() {
     let place = Somewhere::new();
     drop(Store::open(&place.path()).unwrap());
+    place.unseal();
     let log = place.log();
     fs::write(log.join("conf"), "segment_size: 512\n12345678").unwrap();
     let before: Vec<_> = super::super::log::files_of(&log).unwrap();

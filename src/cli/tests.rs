@@ -1,5 +1,7 @@
 //! Command lines, what they print, and how they end.
 
+pub(super) mod stored;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -19,6 +19,7 @@ mod worker;
 pub use inspecting::inspect;
 pub use lanes::Lanes;
 pub use live::LiveGroups;
+pub use logs::log_page;
 pub use operator::Operator;
 pub use road::Road;
 pub use worker::Worker;

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::inspecting::inspect;
 use super::lanes::Lanes;
+use super::logs::log_page;
 use super::road::Road;
 use crate::admin::{
     Explanation, Freeze, FrozenRoom, FrozenRooms, Inspection, Lifted, LogPage, LogRange, Operate,
@@ -87,7 +88,8 @@ impl<B: Copied + Clone> Operate for Operator<B> {
     }
 
     async fn log(&self, room: &RoomId, range: LogRange) -> Result<Option<LogPage>, String> {
-        self.page(room, range).await.map_err(|error| error.to_string())
+        let service = Some(self.lanes.turn().service());
+        log_page(&self.ledger, service, room, range).await.map_err(|error| error.to_string())
     }
 
     async fn frozen(&self) -> Result<FrozenRooms, String> {

@@ -116,7 +116,7 @@ impl Operate for Fake {
             asked.filter(|logged| logged.epoch >= range.from && logged.epoch <= last).collect();
         let next = epochs.get(PAGE).map(|logged| logged.epoch);
         epochs.truncate(PAGE);
-        let service = receipts::keys().to_string();
+        let service = Some(receipts::keys().to_string());
         Ok(Some(LogPage {
             room: known.room,
             begins: Epoch::ZERO,

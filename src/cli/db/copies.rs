@@ -10,10 +10,10 @@ use maypole_core::time::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
-use super::Source;
 use super::file::Unfinished;
 use crate::admin::{self, AdminLimits};
 use crate::cli::asking::Asking;
+use crate::cli::source::{Opened, Source};
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
 use crate::clock;
 use crate::service::{in_doubt, open_store};
@@ -95,7 +95,7 @@ fn write_copy(
         admin::copy(asking.socket(), &mut to, AdminLimits::default()).await?;
         to.flush().await.map_err(crate::admin::AskError::Unwritten)
     });
-    if let (Source::Store(store), _) = Source::find(asking.settings(), &asking, asked)? {
+    if let (Source::Store(Opened { store, .. }), _) = Source::find(&asking, asked)? {
         let mut to = tokio::fs::File::from_std(file);
         let (pieces, mut taken) = mpsc::channel::<Vec<u8>>(1);
         let written = async move {

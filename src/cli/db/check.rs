@@ -16,6 +16,20 @@ use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
 use crate::groups::inspect;
 use crate::storage::copy::Reader;
 
+/// What an operator does about damage of any kind.
+const DISK: &str = "what to do:
+  Nothing damages records but the disk, the memory, or a hand: look for the cause first, for there will be more. Keep the store
+  as it is, by copying the folder or the database while the service is stopped, before anything is tried.
+";
+
+/// What an operator does about damaged groups.
+const GROUPS: &str = "  A damaged group is neither mended nor begun anew: what needs the damaged part is refused, and all other groups are served.
+  Either replace the whole store by a backup: stop the service, move the store away, `maypole db import`, start. What was
+  decided since the backup is lost, and all groups are frozen until you say which ones did not go on (`maypole unfreeze`).
+  Or leave it: those in the room can still write to each other, but nobody comes or goes; a new room, with a group of its
+  own, takes its place.
+";
+
 /// Arguments of `maypole db check`.
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -113,7 +127,14 @@ fn report(found: &Inspection, out: &mut dyn Write) -> Result<Exit, Failure> {
          aside",
         found.groups, found.epochs, found.inbox, found.owed, found.set_aside
     )?;
-    Ok(if troubled == 0 && found.quarantined == 0 { Exit::Ok } else { Exit::Store })
+    if troubled == 0 && found.quarantined == 0 {
+        return Ok(Exit::Ok);
+    }
+    write!(out, "{DISK}")?;
+    if troubled > 0 {
+        write!(out, "{GROUPS}")?;
+    }
+    Ok(Exit::Store)
 }
 
 fn check_file(path: &Path, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
@@ -124,7 +145,11 @@ fn check_file(path: &Path, surroundings: &mut Surroundings<'_>) -> Result<Exit, 
     let (tally, damaged) = verified.map_err(|error| failed(&error))?;
     writeln!(surroundings.out, "{}: a whole copy: {}", path.display(), in_words(&tally))?;
     if damaged > 0 {
-        writeln!(surroundings.out, "  {damaged} records of the store were damaged and are not in it")?;
+        writeln!(
+            surroundings.out,
+            "  {damaged} records of the store were damaged and are not in it: use an earlier copy that lacks none, or else \
+             `maypole db import --damaged`"
+        )?;
         return Ok(Exit::Store);
     }
     Ok(Exit::Ok)

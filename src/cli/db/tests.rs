@@ -52,6 +52,7 @@ fn a_store_is_checked_copied_and_put_elsewhere() {
     fill(&place, false);
     let checked = db(&place, &["check"]);
     assert_eq!((checked.exit, checked.err.as_str()), (Exit::Ok, ""));
+    assert!(!checked.out.contains("what to do"), "{}", checked.out);
     assert!(
         checked.out.contains("0 groups with 0 epochs looked at, 0 of them damaged; 2 messages wait"),
         "{}",
@@ -111,6 +112,9 @@ fn damage_is_named_and_ends_with_its_own_code() {
     let ran = db(&place, &["check"]);
     assert_eq!(ran.exit, Exit::Store);
     assert!(ran.out.contains("it has no snapshot") && ran.out.contains("1 of them damaged"), "{}", ran.out);
+    for step in ["what to do:\n", "`maypole db import`, start", "a new room, with a group of its"] {
+        assert!(ran.out.contains(step), "{}", ran.out);
+    }
     // A bulk file that is not what it was: the message is not in the copy, and that is said.
     let mut folders = vec![place.path("data/sled/bulk")];
     while let Some(folder) = folders.pop() {
@@ -124,7 +128,9 @@ fn damage_is_named_and_ends_with_its_own_code() {
     assert!(ran.out.contains("1 records of the store are damaged and are not in it"), "{}", ran.out);
     let ran = db(&place, &["check", "--file", text(&place.path("copy"))]);
     assert!(
-        ran.exit == Exit::Store && ran.out.contains("1 records of the store were damaged"),
+        ran.exit == Exit::Store
+            && ran.out.contains("1 records of the store were damaged")
+            && ran.out.contains("`maypole db import --damaged`"),
         "{}",
         ran.out
     );

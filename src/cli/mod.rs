@@ -145,4 +145,4 @@ fn dispatch(command: Command, surroundings: &mut Surroundings<'_>) -> Result<Exi
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

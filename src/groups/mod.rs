@@ -5,6 +5,7 @@
 //! the room is done in `outside.rs`.
 
 mod explain;
+mod freezes;
 mod inspecting;
 mod lanes;
 mod live;

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use maypole_core::ids::GroupId;
-use maypole_room::bytes::decode;
 
 use super::copies::in_words;
-use crate::admin::{self, AdminLimits, Inspection, plain};
+use crate::admin::{self, AdminLimits, Inspection, group_of_text, plain};
 use crate::cli::asking::Asking;
 use crate::cli::source::Source;
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
@@ -86,7 +85,7 @@ fn all(
     };
     while let Some(after) = all.next.take() {
         let unknown = || Failure::new(Exit::Failed, "the service names a group that cannot be one");
-        let after = decode(&after).and_then(GroupId::parse).ok_or_else(unknown)?;
+        let after = group_of_text(&after).ok_or_else(unknown)?;
         join(&mut all, next(Some(after))?);
     }
     Ok(all)

@@ -19,35 +19,35 @@ use crate::storage::conformance::samples::{batch, client};
 use crate::storage::sled::Store;
 
 /// The room of the one group that there is.
-pub(in crate::cli) const ROOM: &str = "!room:a.org";
+pub(crate) const ROOM: &str = "!room:a.org";
 
-pub(in crate::cli) struct Place(pub(in crate::cli) TempDir);
+pub(crate) struct Place(pub(crate) TempDir);
 
 impl Place {
-    pub(in crate::cli) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("c.yaml"), crate::config::example()).unwrap();
         fs::create_dir(folder.path().join("data")).unwrap();
         Self(folder)
     }
 
-    pub(in crate::cli) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Runs a command with this configuration.
-    pub(in crate::cli) fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let config = self.path("c.yaml");
         maypole(&[arguments, &["--config", text(&config)]].concat())
     }
 
     /// The keys of the service, made if they are not there.
-    pub(in crate::cli) fn keys(&self) -> Keys {
+    pub(crate) fn keys(&self) -> Keys {
         Keys::open_or_create(&self.path("data/keys"), false).unwrap()
     }
 
     /// Does this to the store, which is made if it is not there.
-    pub(in crate::cli) fn apply(&self, ops: Vec<Op>) {
+    pub(crate) fn apply(&self, ops: Vec<Op>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let store = Store::open(&self.path("data/sled")).unwrap();
@@ -57,7 +57,7 @@ impl Place {
     }
 
     /// The log of the group.
-    pub(in crate::cli) fn entries(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let store = Store::open(&self.path("data/sled")).unwrap();
@@ -68,7 +68,7 @@ impl Place {
     }
 
     /// The store of a service with one group, whose log has the epochs from 0 to `last`, all signed.
-    pub(in crate::cli) fn with_group(last: u64) -> Self {
+    pub(crate) fn with_group(last: u64) -> Self {
         let place = Self::new();
         let keys = place.keys();
         let user = UserId::parse(USER).unwrap();
@@ -80,7 +80,7 @@ impl Place {
 }
 
 /// What puts the group into a store.
-fn group(keys: &Keys, last: u64) -> Vec<Op> {
+pub(crate) fn group(keys: &Keys, last: u64) -> Vec<Op> {
     let (id, at) = (GroupId::parse(ROOM).unwrap(), Epoch::new(last).unwrap());
     let founding = Founding {
         group_id: ROOM.as_bytes().to_vec(),

@@ -2,7 +2,6 @@
 
 mod check;
 mod copies;
-mod file;
 #[cfg(test)]
 mod tests;
 

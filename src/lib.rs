@@ -15,6 +15,7 @@ pub mod homeserver;
 pub mod http;
 pub mod intake;
 pub mod keys;
+mod new_file;
 pub mod outbox;
 pub mod service;
 pub mod signals;

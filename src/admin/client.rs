@@ -85,9 +85,13 @@ pub async fn log(
     ask(path, &Command::Log(room.clone(), range), limits).await
 }
 
-/// Asks the service which groups take no commands.
-pub async fn frozen(path: &Path, limits: AdminLimits) -> Result<FrozenRooms, AskError> {
-    ask(path, &Command::Frozen, limits).await
+/// Asks the service which groups take no commands, from behind a group on.
+pub async fn frozen(
+    path: &Path,
+    after: Option<GroupId>,
+    limits: AdminLimits,
+) -> Result<FrozenRooms, AskError> {
+    ask(path, &Command::Frozen(after), limits).await
 }
 
 /// Asks the service to look through its store, from behind a group on.

@@ -4,7 +4,7 @@ use maypole_core::ids::{Epoch, RoomId};
 use maypole_core::limits;
 use serde::{Deserialize, Serialize};
 
-use super::Freeze;
+use super::{Agenda, Freeze};
 
 /// What the service knows about the group of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,10 @@ pub struct Explanation {
     pub receipt: String,
     /// A commit whose effects on the room are being carried out.
     pub staged: Option<Staged>,
-    /// That the group takes no commands, if it takes none.
+    /// That the group takes no commands, if its operator said so.
     pub frozen: Option<Freeze>,
+    /// What it owes.
+    pub agenda: Agenda,
     /// Messages that wait for their turn in the group's lane.
     pub waiting: u64,
     /// Epochs in the log.
@@ -74,6 +76,7 @@ impl Explanation {
     /// The same with no longer lists than an answer may have.
     pub(super) fn bounded(mut self) -> Self {
         self.members.truncate(limits::EXPLAINED_MEMBERS);
+        self.agenda = self.agenda.bounded();
         if let Some(staged) = &mut self.staged {
             staged.effects.truncate(limits::EXPLAINED_EFFECTS);
         }

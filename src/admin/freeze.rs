@@ -1,8 +1,11 @@
 //! Frozen groups, as the operator is told of them.
 
-use maypole_core::group::Frozen;
+use maypole_core::group::{self, Frozen};
 use maypole_core::ids::RoomId;
 use serde::{Deserialize, Serialize};
+
+use super::agenda::by_what;
+use super::plain;
 
 /// That a group takes no commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,11 +14,32 @@ pub struct Freeze {
     pub reason: String,
     /// Since when, in milliseconds since 1970.
     pub since_ms: u64,
+    /// What froze it, in a few words; none where its operator did, who alone can unfreeze it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+impl Freeze {
+    /// Why, in words that command no terminal.
+    pub fn in_words(&self) -> String {
+        let cause = self.cause.as_ref().map(|cause| format!("{}: ", plain(cause)));
+        format!("{}{}", cause.unwrap_or_default(), plain(&self.reason))
+    }
+}
+
+impl From<&group::Freeze> for Freeze {
+    fn from(freeze: &group::Freeze) -> Self {
+        Self {
+            reason: freeze.reason.clone(),
+            since_ms: freeze.since.as_millis(),
+            cause: Some(by_what(freeze.cause).to_owned()),
+        }
+    }
 }
 
 impl From<&Frozen> for Freeze {
     fn from(frozen: &Frozen) -> Self {
-        Self { reason: frozen.reason.to_string(), since_ms: frozen.frozen_at.as_millis() }
+        Self { reason: frozen.reason.to_string(), since_ms: frozen.frozen_at.as_millis(), cause: None }
     }
 }
 
@@ -29,13 +53,13 @@ pub struct FrozenRoom {
     pub freeze: Freeze,
 }
 
-/// All rooms whose groups take no commands, or the first of them if there are many.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Rooms whose groups take no commands, a page of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrozenRooms {
-    /// The rooms.
+    /// The rooms, each as often as it has causes.
     pub rooms: Vec<FrozenRoom>,
-    /// Whether there are more.
-    pub more: bool,
+    /// Behind which group it goes on, in base64; nothing if this was the last page.
+    pub next: Option<String>,
 }
 
 /// A room whose group takes commands.

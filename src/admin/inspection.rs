@@ -42,6 +42,6 @@ pub(crate) fn group_as_text(group: &GroupId) -> String {
 }
 
 /// The group that was meant.
-pub(super) fn group_of_text(text: &str) -> Option<GroupId> {
+pub(crate) fn group_of_text(text: &str) -> Option<GroupId> {
     GroupId::parse(decode(text)?)
 }

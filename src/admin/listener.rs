@@ -184,7 +184,7 @@ async fn obey<O: Operate>(command: &Command, operator: &O) -> Result<Option<Told
         Command::Freeze(room, reason) => operator.freeze(room, reason.clone()).await?.map(Told::Frozen),
         Command::Unfreeze(room) => operator.unfreeze(room).await?.map(Told::Lifted),
         Command::Log(room, range) => operator.log(room, *range).await?.map(Told::Log),
-        Command::Frozen => Some(Told::AllFrozen(operator.frozen().await?)),
+        Command::Frozen(after) => Some(Told::AllFrozen(operator.frozen(after.clone()).await?)),
         Command::Check(after) => Some(Told::Inspection(operator.check(after.clone()).await?)),
         // It is more than an answer: whoever reads the question pours it.
         Command::Copy => None,

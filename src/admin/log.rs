@@ -26,8 +26,8 @@ pub struct LogPage {
     /// The epoch that the group is in.
     pub current: Epoch,
     /// With what the receipts are verified: the service's account, the key's ID and the key, as the group's external sender
-    /// names them.
-    pub service: String,
+    /// names them; none where nobody says.
+    pub service: Option<String>,
     /// The epochs that were asked for, as many as fit.
     pub epochs: Vec<LoggedEpoch>,
     /// From which epoch on there are more.

@@ -6,6 +6,7 @@
 //! service's own user: the socket is its alone before anybody can connect, in a folder to which others cannot write.
 //! Nothing is unbounded: neither lines, nor connections, nor waiting.
 
+mod agenda;
 mod bounds;
 mod client;
 mod error;
@@ -20,13 +21,14 @@ mod request;
 pub(crate) mod tests;
 mod words;
 
+pub use agenda::{Agenda, Duty, Leaving, Proposal};
 pub use bounds::AdminLimits;
 pub use client::{AskError, check, copy, explain, freeze, frozen, log, unfreeze};
 pub use error::AdminError;
 pub use explanation::{Explanation, LastCommit, Member, Staged};
 pub use freeze::{Freeze, FrozenRoom, FrozenRooms, Lifted};
-pub(crate) use inspection::group_as_text;
 pub use inspection::{Inspection, Problem};
+pub(crate) use inspection::{group_as_text, group_of_text};
 pub use listener::Listener;
 pub use log::{LogPage, LogRange, LoggedEpoch};
 pub use words::{age, in_words, plain};
@@ -57,8 +59,8 @@ pub trait Operate: Clone + Send + Sync + 'static {
         range: LogRange,
     ) -> impl Future<Output = Result<Option<LogPage>, String>> + Send;
 
-    /// The groups that are frozen.
-    fn frozen(&self) -> impl Future<Output = Result<FrozenRooms, String>> + Send;
+    /// Groups that are frozen, from behind a group on.
+    fn frozen(&self, after: Option<GroupId>) -> impl Future<Output = Result<FrozenRooms, String>> + Send;
 
     /// Looks through the store, from behind a group on.
     fn check(&self, after: Option<GroupId>) -> impl Future<Output = Result<Inspection, String>> + Send;

@@ -19,8 +19,8 @@ pub(super) enum Command {
     Freeze(RoomId, FreezeReason),
     /// That it takes them again.
     Unfreeze(RoomId),
-    /// Which groups take none.
-    Frozen,
+    /// Which groups take none, from behind this group on.
+    Frozen(Option<GroupId>),
     /// What the log of a room's group has of these epochs.
     Log(RoomId, LogRange),
     /// Whether what is stored fits together, from behind this group on.
@@ -43,7 +43,7 @@ impl Command {
                 Ok(Self::Freeze(asked.room()?, asked.reason()?))
             }
             Some("unfreeze") => Asked::of("unfreeze", &request, &["room"])?.room().map(Self::Unfreeze),
-            Some("frozen") => Asked::of("frozen", &request, &[]).map(|_| Self::Frozen),
+            Some("frozen") => Asked::of("frozen", &request, &["after"])?.after().map(Self::Frozen),
             Some("log") => {
                 let asked = Asked::of("log", &request, &["room", "from", "to"])?;
                 Ok(Self::Log(asked.room()?, asked.range()?))
@@ -61,7 +61,8 @@ impl Command {
             Self::Explain(room) => json!({"command": "explain", "room": room}),
             Self::Freeze(room, reason) => json!({"command": "freeze", "room": room, "reason": reason}),
             Self::Unfreeze(room) => json!({"command": "unfreeze", "room": room}),
-            Self::Frozen => json!({"command": "frozen"}),
+            Self::Frozen(None) => json!({"command": "frozen"}),
+            Self::Frozen(Some(after)) => json!({"command": "frozen", "after": group_as_text(after)}),
             Self::Check(None) => json!({"command": "check"}),
             Self::Check(Some(after)) => json!({"command": "check", "after": group_as_text(after)}),
             Self::Copy => json!({"command": "copy"}),
@@ -81,7 +82,7 @@ impl Command {
             Self::Explain(room) | Self::Freeze(room, _) | Self::Unfreeze(room) | Self::Log(room, _) => {
                 Some(room)
             }
-            Self::Frozen | Self::Check(_) | Self::Copy => None,
+            Self::Frozen(_) | Self::Check(_) | Self::Copy => None,
         }
     }
 }

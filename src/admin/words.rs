@@ -36,12 +36,17 @@ pub fn in_words(explanation: &Explanation, now: Timestamp) -> String {
         ("staged", staged),
         ("frozen", frozen),
         ("waiting", format!("{} messages", explanation.waiting)),
-        ("members", members_total.to_string()),
     ];
     let mut text = format!("{}\n", plain(explanation.room.as_str()));
     for (name, value) in lines {
         text.push_str(&format!("  {name:<12} {value}\n"));
     }
+    let ahead = |ms: u64| {
+        let left = ms.checked_sub(now.as_millis()).filter(|left| *left > 0)?;
+        Some(age(Duration::from_millis(left)))
+    };
+    explanation.agenda.write(&mut text, ago, ahead);
+    text.push_str(&format!("  {:<12} {members_total}\n", "members"));
     for member in members {
         text.push_str(&format!("    leaf {:<6} {}\n", member.leaf, plain(&member.identity)));
     }
@@ -74,15 +79,19 @@ pub fn age(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Freeze;
     use super::super::tests::explanation;
+    use super::super::{Agenda, Freeze};
     use super::*;
 
     #[test]
     fn nothing_that_users_chose_commands_the_terminal() {
         let mut odd = explanation();
         odd.members[0].identity = "@alice:a.org/\u{1b}[2J\r\n".to_owned();
-        odd.frozen = Some(Freeze { since_ms: 0, reason: "\u{1b}]0;x\u{7}".to_owned() });
+        odd.frozen = Some(Freeze { since_ms: 0, reason: "\u{1b}]0;x\u{7}".to_owned(), cause: None });
+        odd.agenda.freezes[0].reason = "\u{1b}[1m".to_owned();
+        odd.agenda.leaving[0].identity = "@carol:b.org/\u{9b}1m\n".to_owned();
+        odd.agenda.proposals[0].does = "removes @carol:b.org/\u{1b}\n".to_owned();
+        odd.agenda.wanted[0] = "@bob:b.org/\u{7}\n".to_owned();
         odd.staged = Some(Staged { since_ms: 0, effects: vec!["reason \u{9b}31m\u{7}".to_owned()] });
         let words = in_words(&odd, Timestamp::from_millis(1));
         assert!(!words.chars().any(|c| c.is_control() && c != '\n'), "{words:?}");
@@ -110,13 +119,38 @@ mod tests {
         ] {
             assert!(words.contains(line), "{line} is not in {words}");
         }
+        for line in [
+            "  stopped      for 1 min 8 s: the service lacks power in the room: it may not ban\n",
+            "  reset        open: the group may be begun anew\n",
+            "  duty         @alice:a.org/PHONE is to commit, asked 8 s ago, for 22 s more\n",
+            "  must go      3\n               @carol:b.org/PHONE, for 18 s: its user left, its device is gone\n",
+            "               and 2 more\n  proposals    1\n",
+            "               the service removes @carol:b.org/PHONE, for 18 s\n",
+            "  to be added  1\n               @bob:b.org/TABLET\n  members      40\n",
+        ] {
+            assert!(words.contains(line), "{line} is not in {words}");
+        }
+        assert!(!words.contains("dormant") && !words.contains("successor"), "{words}");
+        (told.agenda.dormant, told.agenda.successor) = (true, Some("!room:a.org#1".to_owned()));
+        let later = in_words(&told, Timestamp::from_millis(100_000));
+        for line in [
+            "  successor    !room:a.org#1\n",
+            "  dormant      yes: every leaf must go, so that nobody in it can commit\n",
+            "asked 40 s ago, let it pass 10 s ago\n",
+        ] {
+            assert!(later.contains(line), "{line} is not in {later}");
+        }
         (told.last_commit, told.staged, told.frozen) = (None, None, None);
+        told.agenda = Agenda::default();
         let words = in_words(&told, Timestamp::from_millis(0));
         assert!(
             words.contains("as it was registered") && words.contains("staged       nothing\n"),
             "{words}"
         );
         assert!(words.contains("frozen       no\n"), "{words}");
+        for absent in ["stopped", "duty", "must go", "proposals", "added", "reset"] {
+            assert!(!words.contains(absent), "{words}");
+        }
     }
 
     #[test]

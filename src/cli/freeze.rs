@@ -8,7 +8,7 @@ use maypole_core::limits;
 
 use super::asking::{Asking, room};
 use super::{ConfigFile, Exit, Failure, Surroundings};
-use crate::admin::{self, AdminLimits, FrozenRoom, age, plain};
+use crate::admin::{self, AdminLimits, FrozenRoom, age, group_of_text, plain};
 use crate::clock;
 use crate::service::IN_DOUBT;
 
@@ -21,7 +21,7 @@ pub(super) struct Freeze {
     /// Why, in a sentence that the group's members are told
     #[arg(long, value_name = "TEXT", value_parser = reason, required_unless_present = "list")]
     reason: Option<FreezeReason>,
-    /// List the rooms whose groups are frozen instead
+    /// List the rooms whose groups are frozen instead, by the operator or for a cause of their own
     #[arg(long, conflicts_with_all = ["room", "reason"])]
     list: bool,
     #[command(flatten)]
@@ -62,16 +62,28 @@ impl Freeze {
     }
 }
 
+/// Does something with each frozen group, page by page: the pages follow the groups, so that a group that is unfrozen meanwhile
+/// moves none of them.
+fn each_frozen(
+    asking: &Asking,
+    mut does: impl FnMut(&FrozenRoom) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let page = asking.ask(admin::frozen(asking.socket(), after, AdminLimits::default()))?;
+        page.rooms.iter().try_for_each(&mut does)?;
+        let Some(next) = page.next else { return Ok(()) };
+        let unknown = || Failure::new(Exit::Failed, "the service names a group that cannot be one");
+        after = Some(group_of_text(&next).ok_or_else(unknown)?);
+    }
+}
+
 fn list(asking: &Asking, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
-    let frozen = asking.ask(admin::frozen(asking.socket(), AdminLimits::default()))?;
     let now = clock::now().as_millis();
-    for FrozenRoom { room, freeze } in &frozen.rooms {
+    each_frozen(asking, |FrozenRoom { room, freeze }| {
         let since = age(Duration::from_millis(now.saturating_sub(freeze.since_ms)));
-        writeln!(surroundings.out, "{}  for {since}: {}", plain(room.as_str()), plain(&freeze.reason))?;
-    }
-    if frozen.more {
-        writeln!(surroundings.out, "and more")?;
-    }
+        Ok(writeln!(surroundings.out, "{}  for {since}: {}", plain(room.as_str()), freeze.in_words())?)
+    })?;
     Ok(Exit::Ok)
 }
 
@@ -79,32 +91,46 @@ impl Unfreeze {
     pub(super) fn run(self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
         let asking = Asking::prepare(&self.config, surroundings)?;
         let Some(room) = &self.room else { return lift_doubts(&asking, surroundings) };
-        lift(&asking, room, surroundings)?;
+        writeln!(surroundings.out, "{}", lift(&asking, room)?)?;
         Ok(Exit::Ok)
     }
 }
 
-fn lift(asking: &Asking, room: &RoomId, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
+/// Unfreezes a group, and says so.
+fn lift(asking: &Asking, room: &RoomId) -> Result<String, Failure> {
     let lifted = asking.ask(admin::unfreeze(asking.socket(), room, AdminLimits::default()))?;
     let words = if lifted.was_frozen { "unfrozen" } else { "was not frozen" };
-    writeln!(surroundings.out, "{}: {words}", plain(lifted.room.as_str()))?;
-    Ok(())
+    Ok(format!("{}: {words}", plain(lifted.room.as_str())))
 }
 
-/// Unfreezes whatever was frozen because the store had gone back, as often as the list is full of it.
+/// Unfreezes whatever was frozen because the store had gone back, and says what else is frozen. One group that cannot be
+/// unfrozen is in no other's way.
 fn lift_doubts(asking: &Asking, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
-    loop {
-        let frozen = asking.ask(admin::frozen(asking.socket(), AdminLimits::default()))?;
-        let in_doubt: Vec<_> = frozen.rooms.iter().filter(|room| room.freeze.reason == IN_DOUBT).collect();
-        for room in &in_doubt {
-            lift(asking, &room.room, surroundings)?;
+    let (mut lifted, mut failed, mut others) = (0_u64, 0_u64, 0_u64);
+    each_frozen(asking, |FrozenRoom { room, freeze }| {
+        if freeze.reason != IN_DOUBT || freeze.cause.is_some() {
+            others = others.saturating_add(1);
+            return Ok(());
         }
-        if !frozen.more {
-            return Ok(Exit::Ok);
+        match lift(asking, room) {
+            Ok(words) => {
+                lifted = lifted.saturating_add(1);
+                writeln!(surroundings.out, "{words}")?;
+            }
+            Err(failure) => {
+                failed = failed.saturating_add(1);
+                writeln!(surroundings.err, "{}: still frozen: {failure}", plain(room.as_str()))?;
+            }
         }
-        if in_doubt.is_empty() {
-            let why = "so many groups are frozen for other reasons that those are not listed: unfreeze them room by room";
-            return Err(Failure::new(Exit::Failed, why));
-        }
+        Ok(())
+    })?;
+    writeln!(surroundings.err, "{lifted} groups were frozen because of the backup, and are not any more")?;
+    if others > 0 {
+        let others = format_args!("{others} other reasons for which groups are frozen stand");
+        writeln!(surroundings.err, "{others}: see `maypole freeze --list`")?;
     }
+    if failed > 0 {
+        return Err(Failure::new(Exit::Failed, format_args!("{failed} groups could not be unfrozen")));
+    }
+    Ok(Exit::Ok)
 }

@@ -13,6 +13,7 @@ mod keys;
 mod log;
 mod registration;
 mod serve;
+mod source;
 mod version;
 
 use std::ffi::OsString;
@@ -53,7 +54,7 @@ enum Command {
     Freeze(freeze::Freeze),
     /// Have it order commands there again
     Unfreeze(freeze::Unfreeze),
-    /// Show the log of a room's group, or check the receipts of one
+    /// Show the log of a room's group, or check the receipts of one; of a service that runs or does not
     Log(log::Log),
     /// Check the store, copy it, or fill an empty one from a copy
     Db(db::Db),
@@ -144,4 +145,4 @@ fn dispatch(command: Command, surroundings: &mut Surroundings<'_>) -> Result<Exi
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,9 +1,7 @@
 //! `maypole registration`: makes the registration, and checks one.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use maypole_core::limits;
@@ -12,6 +10,7 @@ use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use super::{Exit, Failure, Surroundings};
 use crate::config::registration::{self, Wanted};
 use crate::config::{Settings, read_text_file};
+use crate::new_file;
 
 /// Arguments of `maypole registration`. Without a subcommand it generates.
 #[derive(Debug, Args)]
@@ -87,7 +86,7 @@ impl Generate {
         match self.out {
             None => write!(surroundings.out, "{text}")?,
             Some(file) => {
-                write_new(&file, &text).map_err(|error| {
+                new_file::write(&file, &text).map_err(|error| {
                     let never = if error.kind() == io::ErrorKind::AlreadyExists {
                         "; what is there is never overwritten"
                     } else {
@@ -133,12 +132,6 @@ impl Check {
 fn settings(file: Option<PathBuf>, surroundings: &mut Surroundings<'_>) -> Result<Option<Settings>, Failure> {
     let env = std::mem::take(&mut surroundings.env);
     Ok(file.map(|file| Settings::load(Some(&file), env.into_iter())).transpose()?)
-}
-
-fn write_new(file: &Path, text: &str) -> io::Result<()> {
-    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    new.write_all(text.as_bytes())?;
-    new.sync_all()
 }
 
 fn server_name(text: &str) -> Result<OwnedServerName, String> {

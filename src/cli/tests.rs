@@ -1,5 +1,7 @@
 //! Command lines, what they print, and how they end.
 
+pub(crate) mod stored;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,7 +13,7 @@ fn token() -> maypole_core::auth::AuthToken {
     maypole_core::auth::AuthToken::make()
 }
 
-pub(super) struct Ran {
+pub(crate) struct Ran {
     pub(super) exit: Exit,
     pub(super) out: String,
     pub(super) err: String,
@@ -233,9 +235,10 @@ fn an_explanation_comes_from_the_running_service() {
     assert_eq!((frozen.exit, frozen.err.as_str()), (Exit::Ok, ""));
     assert!(frozen.out.starts_with("!room:a.org: frozen."), "{}", frozen.out);
     let listed = maypole(&["freeze", "--list", "--config", text(&config)]);
-    assert!(
-        listed.out.starts_with("!room:a.org  for ") && listed.out.contains(": moving to another server\n")
-    );
+    let lines: Vec<&str> = listed.out.lines().collect();
+    assert!(lines[0].starts_with("!room:a.org  for ") && lines[0].ends_with(": moving to another server"));
+    assert!(lines[1].ends_with(": the service lacks power in the room: it may not ban"), "{}", listed.out);
+    assert_eq!(lines.len(), 2, "{}", listed.out);
     let lifted = maypole(&["unfreeze", "!room:a.org", "--config", text(&config)]);
     assert_eq!((lifted.exit, lifted.out.as_str()), (Exit::Ok, "!room:a.org: unfrozen\n"));
     let unknown = maypole(&["unfreeze", "!other:a.org", "--config", text(&config)]);
@@ -248,6 +251,29 @@ fn an_explanation_comes_from_the_running_service() {
     stop.cancel();
     runtime.block_on(serving).unwrap();
     assert!(explain("!room:a.org", &[]).err.contains("no service listens on"));
+}
+
+#[test]
+fn all_that_a_backup_froze_is_unfrozen_whatever_else_is_frozen() {
+    let place = stored::Place::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let mut known = crate::admin::tests::explanation();
+    let in_doubt =
+        |cause| crate::admin::Freeze { since_ms: 0, reason: crate::service::IN_DOUBT.into(), cause };
+    // The first page is full of other reasons; the second has what is looked for, and a cause of the group's own.
+    known.agenda.freezes.push(in_doubt(None));
+    let fake = crate::admin::tests::Fake::Knows(Box::new(known));
+    let socket = place.path("data/admin.sock");
+    let listener = runtime.block_on(crate::admin::Listener::open(&socket)).unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let serving = runtime.spawn(listener.serve(fake, crate::admin::AdminLimits::default(), stop.clone()));
+    let lifted = place.run(&["unfreeze", "--after-restore"]);
+    assert_eq!((lifted.exit, lifted.out.as_str()), (Exit::Ok, "!room:a.org: unfrozen\n"), "{}", lifted.err);
+    let said = "1 groups were frozen because of the backup, and are not any more\n\
+                2 other reasons for which groups are frozen stand: see `maypole freeze --list`\n";
+    assert_eq!(lifted.err, said);
+    stop.cancel();
+    runtime.block_on(serving).unwrap();
 }
 
 /// A reader that has gone, as `maypole config example | head -1` leaves it.

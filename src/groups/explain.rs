@@ -1,14 +1,16 @@
 //! What the service knows of a group, for its operator.
 
 use maypole_core::batch::Backend;
-use maypole_core::group::{Group, Terms};
+use maypole_core::group::{FreezeCause, Group, Terms};
 use maypole_core::ids::{Epoch, GroupId, RoomId};
 use maypole_core::ledger::LedgerError;
 use maypole_core::limits;
 use maypole_room::bytes::encode;
 
+use super::freezes::unreadable;
+use super::inspecting::readable;
 use super::operator::Operator;
-use crate::admin::{Explanation, Freeze, LastCommit, Member, Staged};
+use crate::admin::{Agenda, Explanation, Freeze, LastCommit, Member, Staged};
 use crate::dialects::matrix::effects::StateEffect;
 use crate::dialects::matrix::telling::prefix_of;
 
@@ -31,12 +33,11 @@ impl<B: Backend> Operator<B> {
         let begins = self.ledger.log_begins(&id).await?;
         let frozen = match self.ledger.frozen(&id).await {
             Ok(frozen) => frozen.as_ref().map(Freeze::from),
-            Err(error) => Some(Freeze { since_ms: 0, reason: format!("it cannot be read: {error}") }),
+            Err(error) => Some(unreadable(&error)),
         };
         Ok(Some(Explanation {
             room: room.clone(),
-            group_id: std::str::from_utf8(id.as_bytes())
-                .map_or_else(|_| encode(id.as_bytes()), str::to_owned),
+            group_id: readable(&id),
             prefix: prefix_of(&head.notes).as_str().to_owned(),
             epoch: head.epoch,
             term: head.term,
@@ -52,10 +53,19 @@ impl<B: Backend> Operator<B> {
             receipt: encode(head.receipt.as_bytes()),
             staged,
             frozen,
+            agenda: agenda(&group),
             waiting: u64::try_from(self.lanes.waiting(&id)).unwrap_or(u64::MAX),
             log_epochs: head.epoch.get().saturating_add(1).saturating_sub(begins.map_or(0, Epoch::get)),
         }))
     }
+}
+
+/// What it owes, and what follows from that.
+fn agenda(group: &Group) -> Agenda {
+    let ended = group.agenda().frozen.iter().any(|freeze| freeze.cause == FreezeCause::Succeeded);
+    let next = group.head().generation.checked_add(1).filter(|_| ended);
+    let successor = next.and_then(|next| group.id().of_generation(next)).as_ref().map(readable);
+    Agenda { dormant: group.is_dormant(), successor, ..Agenda::from(group.agenda()) }
 }
 
 fn members(group: &Group, terms: &dyn Terms) -> Vec<Member> {
@@ -66,4 +76,45 @@ fn members(group: &Group, terms: &dyn Terms) -> Vec<Member> {
 fn in_words(effect: &maypole_core::permit::Effect) -> String {
     StateEffect::read(effect)
         .map_or_else(|| "something that cannot be read".to_owned(), |effect| effect.in_words())
+}
+
+#[cfg(test)]
+mod tests {
+    use maypole_core::batch::{Backend as _, Op};
+    use maypole_core::group::{Agenda as Owes, Cause, Freeze as Stops, Leaving};
+    use maypole_core::ledger::Ledger;
+    use maypole_core::time::Timestamp;
+
+    use super::super::inspecting::AnyTerms;
+    use super::*;
+    use crate::cli::tests::stored::{self, ROOM};
+    use crate::keys::Keys;
+    use crate::storage::conformance::samples::batch;
+    use crate::storage::sled::Store;
+
+    #[tokio::test]
+    async fn a_group_in_which_nobody_can_commit_and_its_successor_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::open_or_create(&folder.path().join("keys"), false).unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        store.apply(batch(Vec::new(), stored::group(&keys, 2))).await.unwrap();
+        let (ledger, id) = (Ledger::new(store.clone()), GroupId::parse(ROOM).unwrap());
+        let read = async || ledger.group(&id, &AnyTerms).await.unwrap().unwrap();
+        assert_eq!(agenda(&read().await), Agenda::default());
+
+        let at = Timestamp::from_millis(5);
+        let mut owes = Owes { revision: 1, ..Owes::of(id.clone()) };
+        let members: Vec<_> = read().await.members(&AnyTerms).map(|(_, client)| client).collect();
+        owes.leaving = members
+            .into_iter()
+            .map(|client| Leaving { client, causes: vec![Cause::Left], announced_at: at })
+            .collect();
+        let cause = FreezeCause::Succeeded;
+        owes.frozen.push(Stops { cause, reason: "the group was begun anew as x".to_owned(), since: at });
+        store.apply(batch(Vec::new(), vec![Op::SetAgenda(owes)])).await.unwrap();
+        let told = agenda(&read().await);
+        assert_eq!((told.dormant, told.leaving_total), (true, 3));
+        assert_eq!(told.successor.as_deref(), Some("!room:a.org#1"));
+        store.close().await;
+    }
 }

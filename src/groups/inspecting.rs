@@ -15,7 +15,7 @@ use crate::clock;
 use crate::storage::copy::Copied;
 
 /// The terms of any service over Matrix: whose leaf it is.
-struct AnyTerms;
+pub(super) struct AnyTerms;
 
 impl Terms for AnyTerms {
     fn client(&self, identity: &[u8]) -> Option<ClientId> {
@@ -67,7 +67,8 @@ pub async fn inspect<B: Copied>(
     }
 }
 
-fn readable(group: &GroupId) -> String {
+/// A group's ID: as text where it is text, otherwise as base64.
+pub(super) fn readable(group: &GroupId) -> String {
     std::str::from_utf8(group.as_bytes()).map_or_else(|_| group_as_text(group), str::to_owned)
 }
 

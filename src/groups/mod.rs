@@ -5,6 +5,7 @@
 //! the room is done in `outside.rs`.
 
 mod explain;
+mod freezes;
 mod inspecting;
 mod lanes;
 mod live;
@@ -19,6 +20,7 @@ mod worker;
 pub use inspecting::inspect;
 pub use lanes::Lanes;
 pub use live::LiveGroups;
+pub use logs::log_page;
 pub use operator::Operator;
 pub use road::Road;
 pub use worker::Worker;

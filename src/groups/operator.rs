@@ -6,18 +6,18 @@ use maypole_core::batch::Backend;
 use maypole_core::group::Frozen;
 use maypole_core::ids::{FreezeReason, GroupId, RoomId};
 use maypole_core::ledger::{Ledger, LedgerError};
-use maypole_core::limits;
 use maypole_room::description::ServiceKeys;
 use tokio::sync::mpsc;
 
+use super::freezes::frozen_rooms;
 use super::inspecting::inspect;
 use super::lanes::Lanes;
+use super::logs::log_page;
 use super::road::Road;
 use crate::admin::{
     Explanation, Freeze, FrozenRoom, FrozenRooms, Inspection, Lifted, LogPage, LogRange, Operate,
 };
 use crate::clock;
-use crate::dialects::matrix::commands::room_of;
 use crate::storage::copy::{Copied, pour};
 
 /// Does what the operator asks.
@@ -61,16 +61,6 @@ impl<B: Backend> Operator<B> {
         tracing::warn!(group = ?id, was_frozen, "the operator unfroze a group");
         Ok(Some(Lifted { room: room.clone(), was_frozen }))
     }
-
-    async fn all_frozen(&self) -> Result<FrozenRooms, LedgerError> {
-        let mut found = self.ledger.frozen_groups(limits::FROZEN_LISTED.saturating_add(1)).await?;
-        let more = found.len() > limits::FROZEN_LISTED;
-        found.truncate(limits::FROZEN_LISTED);
-        let room = |(group, frozen): &(GroupId, Frozen)| {
-            Some(FrozenRoom { room: room_of(group)?, freeze: Freeze::from(frozen) })
-        };
-        Ok(FrozenRooms { rooms: found.iter().filter_map(room).collect(), more })
-    }
 }
 
 impl<B: Copied + Clone> Operate for Operator<B> {
@@ -87,11 +77,12 @@ impl<B: Copied + Clone> Operate for Operator<B> {
     }
 
     async fn log(&self, room: &RoomId, range: LogRange) -> Result<Option<LogPage>, String> {
-        self.page(room, range).await.map_err(|error| error.to_string())
+        let service = Some(self.lanes.turn().service());
+        log_page(&self.ledger, service, room, range).await.map_err(|error| error.to_string())
     }
 
-    async fn frozen(&self) -> Result<FrozenRooms, String> {
-        self.all_frozen().await.map_err(|error| error.to_string())
+    async fn frozen(&self, after: Option<GroupId>) -> Result<FrozenRooms, String> {
+        frozen_rooms(&self.ledger, after).await.map_err(|error| error.to_string())
     }
 
     async fn check(&self, after: Option<GroupId>) -> Result<Inspection, String> {

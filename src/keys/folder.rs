@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::KeysError;
+use crate::new_file;
+pub(super) use crate::new_file::unfinished;
 
 const OWNER_ONLY_FILE: u32 = 0o600;
 const OWNER_ONLY_FOLDER: u32 = 0o700;
@@ -79,19 +81,7 @@ fn mode(path: &Path) -> Result<u32, KeysError> {
 
 /// Writes a file that is not there yet: under its name it is whole and on the disk, or it is not there.
 pub(super) fn write_new(path: &Path, text: &str) -> Result<(), KeysError> {
-    let unfinished = unfinished(path);
-    remove_file(&unfinished)?;
-    write_and_sync(&unfinished, text)?;
-    // A link refuses to replace what is there, as a rename would not.
-    let linked = fs::hard_link(&unfinished, path).map_err(KeysError::io("cannot be made", path));
-    remove_file(&unfinished)?;
-    linked?;
-    sync(&parent(path))
-}
-
-/// Where a file is written before it has its name.
-pub(super) fn unfinished(path: &Path) -> PathBuf {
-    beside(path, ".unfinished")
+    new_file::write(path, text).map_err(KeysError::io("cannot be made", path))
 }
 
 /// Writes a file that is not there yet, in a folder that does not count yet.
@@ -131,18 +121,6 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_is_overwritten_and_nothing_is_left_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(unfinished(&file), "half").unwrap();
-        write_new(&file, "one").unwrap();
-        assert!(matches!(write_new(&file, "two"), Err(KeysError::Io { .. })));
-        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        refuse_exposed(&file).unwrap();
-    }
 
     #[test]
     fn folders_are_for_the_owner_alone() {

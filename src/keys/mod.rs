@@ -50,6 +50,14 @@ impl Keys {
         Self::of(folder, &files)
     }
 
+    /// Reads the keys of a folder, and changes nothing there: for who is not the service.
+    pub fn read(folder: &Path) -> Result<Self, KeysError> {
+        if restoring(folder).exists() {
+            return Err(KeysError::RestoreInterrupted(restoring(folder)));
+        }
+        Self::of(folder, &read_all(folder)?)
+    }
+
     fn of(folder: &Path, files: &[(Slot, KeyFile)]) -> Result<Self, KeysError> {
         let mut external_sender = Vec::new();
         let mut receipt = None;

@@ -26,7 +26,9 @@ const KIND: &str = "org.maypole.progress";
 /// Larger numbers cannot be told exactly in JSON, and none of ours comes near.
 const LARGEST: u64 = 1 << 53;
 
-/// What members of groups are told that may have gone on before the store was replaced.
+/// What members of groups are told that may have gone on before the store was replaced. It stands in stored records, and
+/// `maypole unfreeze --after-restore` knows the groups by it: it must never change, or those that an earlier version froze are
+/// not found any more.
 pub(crate) const IN_DOUBT: &str = "the service's store was restored from a backup, and this group may have gone on since that was \
                                    made: its operator will look into it";
 

@@ -9,10 +9,12 @@ mod error;
 mod mark;
 mod retention;
 mod rooms;
+mod signing;
 
 pub use error::ServiceError;
 pub(crate) use mark::{IN_DOUBT, in_doubt};
 pub(crate) use rooms::open_store;
+pub(crate) use signing::signers;
 
 use maypole_core::auth::AuthToken;
 use maypole_core::limits;

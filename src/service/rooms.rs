@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::{Arc, OnceLock};
 
 use maypole_core::auth::AuthToken;
-use maypole_core::ids::{ProcessId, Sha256, UserId};
+use maypole_core::ids::{ProcessId, UserId};
 use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_room::names::Prefix;
@@ -282,10 +282,7 @@ async fn take_store(
     let keys = blocking(move || Keys::open_or_create(&keys_folder, is_owned)).await??;
     ledger.bind(user).await?;
     // A group knows its service by these keys: with others none of the store's groups could go on.
-    let identity = MatrixTerms::new(user, &keys).identity().to_owned();
-    let public = keys.public_keys().map(|(_, key)| key);
-    let parts: Vec<&[u8]> = std::iter::once(identity.as_bytes()).chain(public).collect();
-    let ours = Sha256::of_parts(&parts);
+    let ours = MatrixTerms::new(user, &keys).known_by();
     if ledger.bind_keys(ours).await? != ours {
         return Err(ServiceError::OtherKeys { folder: config.keys.path.clone() });
     }

@@ -430,7 +430,9 @@ pub const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
 pub const EXPLAINED_MEMBERS: usize = 1_000;
 /// Effects of a staged commit that are listed to the operator.
 pub const EXPLAINED_EFFECTS: usize = 1_000;
-/// Frozen groups that are listed to the operator.
+/// Leaves that must go, proposals that wait and devices to be added that are listed to the operator, of each.
+pub const EXPLAINED_OWED: usize = 1_000;
+/// Frozen groups that are listed to the operator in one answer; the causes of one group are told together.
 pub const FROZEN_LISTED: usize = 1_000;
 
 /// Epochs of a log in one answer to the operator, if so many fit.

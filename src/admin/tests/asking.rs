@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
+use super::super::inspection::group_of_text;
 use super::super::{AdminLimits, AskError, Explanation, Listener, explain, freeze, frozen, unfreeze};
 use super::{Fake, Served, explanation, patient, socket_in};
 
@@ -102,8 +103,12 @@ async fn what_is_to_be_done_is_done_for_rooms_that_there_are() {
     let done = freeze(&path, &room("!room:a.org"), reason(), patient()).await.unwrap();
     assert_eq!((done.room, done.freeze.reason.as_str()), (room("!room:a.org"), "moving"));
     assert!(unfreeze(&path, &room("!room:a.org"), patient()).await.unwrap().was_frozen);
-    let listed = frozen(&path, patient()).await.unwrap();
-    assert_eq!((listed.rooms.len(), listed.more), (1, false));
+    let listed = frozen(&path, None, patient()).await.unwrap();
+    assert_eq!((listed.rooms.len(), listed.rooms[0].freeze.cause.as_deref()), (1, None));
+    let after = group_of_text(&listed.next.unwrap());
+    let listed = frozen(&path, after, patient()).await.unwrap();
+    assert_eq!((listed.rooms.len(), listed.next), (1, None));
+    assert!(listed.rooms[0].freeze.cause.is_some());
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ async fn malformed_requests_are_refused_in_a_sentence() {
         (r#"{"command":"log","room":"!room:a.org","to":9007199254740992}"#, "takes `to`"),
         (r#"{"command":"log","from":1}"#, "takes a `room`"),
         (r#"{"command":"log","room":"!room:a.org","till":1}"#, "no \"till\""),
-        (r#"{"command":"frozen","room":"!room:a.org"}"#, "nothing else and no \"room\""),
+        (r#"{"command":"frozen","room":"!room:a.org"}"#, "takes a `after` and no \"room\""),
     ] {
         let said = error(&served.says_to(format!("{request}\n").as_bytes()).await);
         assert!(said.contains(why), "{request}: {said}");

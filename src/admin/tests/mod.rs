@@ -17,8 +17,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdminLimits, Explanation, Freeze, FrozenRoom, FrozenRooms, Inspection, LastCommit, Lifted, Listener,
-    LogPage, LogRange, LoggedEpoch, Member, Operate, Problem, Staged, group_as_text,
+    AdminLimits, Agenda, Duty, Explanation, Freeze, FrozenRoom, FrozenRooms, Inspection, LastCommit, Leaving,
+    Lifted, Listener, LogPage, LogRange, LoggedEpoch, Member, Operate, Problem, Proposal, Staged,
+    group_as_text,
 };
 
 use crate::storage::copy::Writer;
@@ -43,9 +44,40 @@ pub(crate) fn explanation() -> Explanation {
         }),
         receipt: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU".to_owned(),
         staged: Some(Staged { since_ms: 8_000, effects: vec!["invite @carol:b.org".to_owned()] }),
-        frozen: Some(Freeze { since_ms: 38_000, reason: "moving to another server".to_owned() }),
+        frozen: Some(frozen(38_000, "moving to another server", None)),
+        agenda: agenda(),
         waiting: 5,
         log_epochs: 4,
+    }
+}
+
+fn frozen(since_ms: u64, reason: &str, cause: Option<&str>) -> Freeze {
+    Freeze { since_ms, reason: reason.to_owned(), cause: cause.map(str::to_owned) }
+}
+
+/// What the group owes.
+fn agenda() -> Agenda {
+    let carol = || "@carol:b.org/PHONE".to_owned();
+    Agenda {
+        freezes: vec![frozen(0, "it may not ban", Some("the service lacks power in the room"))],
+        dormant: false,
+        reset_open: true,
+        successor: None,
+        duty: Some(Duty { holder: "@alice:a.org/PHONE".to_owned(), since_ms: 60_000, until_ms: 90_000 }),
+        leaving: vec![Leaving {
+            identity: carol(),
+            causes: vec!["its user left".to_owned(), "its device is gone".to_owned()],
+            since_ms: 50_000,
+        }],
+        leaving_total: 3,
+        proposals: vec![Proposal {
+            by: "the service".to_owned(),
+            does: format!("removes {}", carol()),
+            since_ms: 50_000,
+        }],
+        proposals_total: 1,
+        wanted: vec!["@bob:b.org/TABLET".to_owned()],
+        wanted_total: 1,
     }
 }
 
@@ -67,7 +99,7 @@ impl Operate for Fake {
     }
 
     async fn freeze(&self, room: &RoomId, reason: FreezeReason) -> Result<Option<FrozenRoom>, String> {
-        let freeze = Freeze { reason: reason.to_string(), since_ms: 1 };
+        let freeze = frozen(1, reason.as_str(), None);
         Ok(self.explain(room).await?.map(|known| FrozenRoom { room: known.room, freeze }))
     }
 
@@ -76,10 +108,21 @@ impl Operate for Fake {
         Ok(self.explain(room).await?.map(lifted))
     }
 
-    async fn frozen(&self) -> Result<FrozenRooms, String> {
-        let known = self.explain(&explanation().room).await?;
-        let frozen = known.and_then(|known| Some(FrozenRoom { room: known.room, freeze: known.frozen? }));
-        Ok(FrozenRooms { rooms: frozen.into_iter().collect(), more: false })
+    /// Two pages: one says what the operator said, and the other that the group has stopped by itself.
+    async fn frozen(&self, after: Option<GroupId>) -> Result<FrozenRooms, String> {
+        let Some(known) = self.explain(&explanation().room).await? else {
+            return Ok(FrozenRooms::default());
+        };
+        let group = GroupId::parse(*b"!room:a.org").unwrap();
+        let (freezes, next) = match after {
+            None => (known.frozen.into_iter().collect(), Some(group_as_text(&group))),
+            Some(after) => {
+                assert_eq!(after, group);
+                (known.agenda.freezes, None)
+            }
+        };
+        let rooms = freezes.into_iter().map(|freeze| FrozenRoom { room: known.room.clone(), freeze });
+        Ok(FrozenRooms { rooms: rooms.collect(), next })
     }
 
     /// Two parts, of which the second has a problem.
@@ -116,7 +159,7 @@ impl Operate for Fake {
             asked.filter(|logged| logged.epoch >= range.from && logged.epoch <= last).collect();
         let next = epochs.get(PAGE).map(|logged| logged.epoch);
         epochs.truncate(PAGE);
-        let service = receipts::keys().to_string();
+        let service = Some(receipts::keys().to_string());
         Ok(Some(LogPage {
             room: known.room,
             begins: Epoch::ZERO,

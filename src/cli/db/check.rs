@@ -6,16 +6,28 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use maypole_core::ids::GroupId;
-use maypole_core::ledger::Ledger;
-use maypole_room::bytes::decode;
 
-use super::Source;
 use super::copies::in_words;
-use crate::admin::{self, AdminLimits, Inspection, plain};
+use crate::admin::{self, AdminLimits, Inspection, group_of_text, plain};
 use crate::cli::asking::Asking;
+use crate::cli::source::Source;
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
 use crate::groups::inspect;
 use crate::storage::copy::Reader;
+
+/// What an operator does about damage of any kind.
+const DISK: &str = "what to do:
+  Nothing damages records but the disk, the memory, or a hand: look for the cause first, for there will be more. Keep the store
+  as it is, by copying the folder or the database while the service is stopped, before anything is tried.
+";
+
+/// What an operator does about damaged groups.
+const GROUPS: &str = "  A damaged group is neither mended nor begun anew: what needs the damaged part is refused, and all other groups are served.
+  Either replace the whole store by a backup: stop the service, move the store away, `maypole db import`, start. What was
+  decided since the backup is lost, and all groups are frozen until you say which ones did not go on (`maypole unfreeze`).
+  Or leave it: those in the room can still write to each other, but nobody comes or goes; a new room, with a group of its
+  own, takes its place.
+";
 
 /// Arguments of `maypole db check`.
 #[derive(Debug, Args)]
@@ -38,34 +50,45 @@ impl Check {
     fn check_store(&self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
         let asking = Asking::prepare(&self.config, surroundings)?;
         let ask = |after| asking.wait(admin::check(asking.socket(), after, AdminLimits::default()));
-        let (source, first) = Source::find(asking.settings(), &asking, ask(None))?;
-        let opened = match source {
+        let (source, first) = Source::find(&asking, ask(None))?;
+        // Only what is opened here is asked for its keys: the running service has them.
+        let signers = match &source {
             Source::Service => None,
-            Source::Store(store) => Some((Ledger::new(store.clone()), store)),
+            Source::Store(opened) => Some(opened.signers(&asking)),
         };
-        // Where no service runs, nobody says with which keys receipts must be signed.
-        let next = |after: Option<GroupId>| match &opened {
-            None => Ok::<_, Failure>(ask(after)?),
-            Some((ledger, store)) => {
-                let inspected = asking.wait(inspect(ledger, store, None, after));
+        let next = |after: Option<GroupId>| match &source {
+            Source::Service => Ok::<_, Failure>(ask(after)?),
+            Source::Store(opened) => {
+                let keys = signers.as_ref().and_then(|signers| signers.as_ref().ok());
+                let inspected = asking.wait(inspect(&opened.ledger, &opened.store, keys, after));
                 inspected.map_err(|error| Failure::new(Exit::Store, error))
             }
         };
-        let mut all = match first {
-            Some(first) => first,
-            None => next(None)?,
-        };
-        while let Some(after) = all.next.take() {
-            let unknown = || Failure::new(Exit::Failed, "the service names a group that cannot be one");
-            let after = decode(&after).and_then(GroupId::parse).ok_or_else(unknown)?;
-            join(&mut all, next(Some(after))?);
-        }
-        let exit = report(&all, &mut surroundings.out)?;
-        if let Some((_, store)) = opened {
-            asking.wait(store.close());
+        let found = all(first, next);
+        source.close(&asking);
+        let exit = report(&found?, &mut surroundings.out)?;
+        if let Some(Err(why)) = signers {
+            writeln!(surroundings.out, "signatures of receipts were not looked at: {why}")?;
         }
         Ok(exit)
     }
+}
+
+/// What is found by going on from part to part.
+fn all(
+    first: Option<Inspection>,
+    next: impl Fn(Option<GroupId>) -> Result<Inspection, Failure>,
+) -> Result<Inspection, Failure> {
+    let mut all = match first {
+        Some(first) => first,
+        None => next(None)?,
+    };
+    while let Some(after) = all.next.take() {
+        let unknown = || Failure::new(Exit::Failed, "the service names a group that cannot be one");
+        let after = group_of_text(&after).ok_or_else(unknown)?;
+        join(&mut all, next(Some(after))?);
+    }
+    Ok(all)
 }
 
 /// What was found so far, and what came last.
@@ -103,7 +126,14 @@ fn report(found: &Inspection, out: &mut dyn Write) -> Result<Exit, Failure> {
          aside",
         found.groups, found.epochs, found.inbox, found.owed, found.set_aside
     )?;
-    Ok(if troubled == 0 && found.quarantined == 0 { Exit::Ok } else { Exit::Store })
+    if troubled == 0 && found.quarantined == 0 {
+        return Ok(Exit::Ok);
+    }
+    write!(out, "{DISK}")?;
+    if troubled > 0 {
+        write!(out, "{GROUPS}")?;
+    }
+    Ok(Exit::Store)
 }
 
 fn check_file(path: &Path, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
@@ -114,7 +144,11 @@ fn check_file(path: &Path, surroundings: &mut Surroundings<'_>) -> Result<Exit, 
     let (tally, damaged) = verified.map_err(|error| failed(&error))?;
     writeln!(surroundings.out, "{}: a whole copy: {}", path.display(), in_words(&tally))?;
     if damaged > 0 {
-        writeln!(surroundings.out, "  {damaged} records of the store were damaged and are not in it")?;
+        writeln!(
+            surroundings.out,
+            "  {damaged} records of the store were damaged and are not in it: use an earlier copy that lacks none, or else \
+             `maypole db import --damaged`"
+        )?;
         return Ok(Exit::Store);
     }
     Ok(Exit::Ok)

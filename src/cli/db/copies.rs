@@ -10,14 +10,14 @@ use maypole_core::time::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
-use super::Source;
-use super::file::Unfinished;
 use crate::admin::{self, AdminLimits};
 use crate::cli::asking::Asking;
+use crate::cli::source::{Opened, Source};
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
 use crate::clock;
+use crate::new_file::NewFile;
 use crate::service::{in_doubt, open_store};
-use crate::storage::copy::{ImportError, Reader, Tally, pour, restore};
+use crate::storage::copy::{CopyError, ImportError, Reader, Tally, pour, restore};
 
 /// Copies that a backup leaves in its folder, if nothing else is said.
 const KEPT: usize = 7;
@@ -88,14 +88,14 @@ fn write_copy(
     let failed =
         |error: std::io::Error| Failure::new(Exit::Failed, format_args!("{}: {error}", path.display()));
     let asking = Asking::prepare(config, surroundings)?;
-    let (unfinished, file) = Unfinished::create(path).map_err(failed)?;
+    let (new, file) = NewFile::create(path).map_err(failed)?;
     let to = tokio::fs::File::from_std(file.try_clone().map_err(failed)?);
     let asked = asking.wait(async {
         let mut to = to;
         admin::copy(asking.socket(), &mut to, AdminLimits::default()).await?;
         to.flush().await.map_err(crate::admin::AskError::Unwritten)
     });
-    if let (Source::Store(store), _) = Source::find(asking.settings(), &asking, asked)? {
+    if let (Source::Store(Opened { store, .. }), _) = Source::find(&asking, asked)? {
         let mut to = tokio::fs::File::from_std(file);
         let (pieces, mut taken) = mpsc::channel::<Vec<u8>>(1);
         let written = async move {
@@ -109,7 +109,17 @@ fn write_copy(
         written.map_err(failed)?;
         poured.map_err(|error| Failure::new(Exit::Store, error))?;
     }
-    let (tally, damaged) = unfinished.finish().map_err(failed)?;
+    let whole = new
+        .written()
+        .map_err(CopyError::from)
+        .and_then(|written| Reader::open(BufReader::new(written)).and_then(Reader::verify));
+    let (tally, damaged) = whole
+        .map_err(std::io::Error::other)
+        .and_then(|told| {
+            new.keep()?;
+            Ok(told)
+        })
+        .map_err(failed)?;
     let out = &mut surroundings.out;
     writeln!(out, "{}: {}", path.display(), in_words(&tally))?;
     writeln!(out, "  the service's keys are not in it: they have `maypole keys backup`")?;
@@ -127,7 +137,7 @@ impl Import {
     pub(super) fn run(self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
         let asking = Asking::prepare(&self.config, surroundings)?;
         let open = || -> Result<_, ImportError> {
-            let file = File::open(&self.file).map_err(crate::storage::copy::CopyError::from)?;
+            let file = File::open(&self.file).map_err(CopyError::from)?;
             Ok(Reader::open(BufReader::new(file))?)
         };
         let failed =

@@ -2,18 +2,12 @@
 
 mod check;
 mod copies;
-mod file;
 #[cfg(test)]
 mod tests;
 
 use clap::{Args, Subcommand};
 
-use super::asking::Asking;
 use super::{Exit, Failure, Surroundings};
-use crate::admin::AskError;
-use crate::config::Settings;
-use crate::service::open_store;
-use crate::storage::Store;
 
 /// Arguments of `maypole db`.
 #[derive(Debug, Args)]
@@ -42,35 +36,6 @@ impl Db {
             Command::Export(export) => export.run(surroundings),
             Command::Import(import) => import.run(surroundings),
             Command::Backup(backup) => backup.run(surroundings),
-        }
-    }
-}
-
-/// What can be asked about the store: the service that has it open, or else the store itself.
-enum Source {
-    Service,
-    Store(Store),
-}
-
-impl Source {
-    /// The running service, if `asked` is not refused because none runs; or else the store, if there is one.
-    fn find<T>(
-        settings: &Settings,
-        asking: &Asking,
-        asked: Result<T, AskError>,
-    ) -> Result<(Self, Option<T>), Failure> {
-        match asked {
-            Ok(told) => Ok((Self::Service, Some(told))),
-            Err(AskError::NotRunning(_)) => {
-                let folder = settings.store.path.join("sled");
-                if settings.store.postgres.is_none() && !folder.exists() {
-                    let why =
-                        format!("there is no store in {} (`store.path`)", settings.store.path.display());
-                    return Err(Failure::new(Exit::Store, why));
-                }
-                Ok((Self::Store(asking.wait(open_store(&settings.store))?), None))
-            }
-            Err(error) => Err(error.into()),
         }
     }
 }

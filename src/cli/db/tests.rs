@@ -1,54 +1,32 @@
 //! The store of no running service, and a service that is played.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use maypole_core::batch::{Backend as _, Op};
-use tempfile::TempDir;
+use maypole_core::batch::Op;
+use maypole_core::ids::GroupId;
 
 use crate::admin::tests::{Fake, explanation};
 use crate::admin::{AdminLimits, Listener};
 use crate::cli::Exit;
-use crate::cli::tests::{Ran, maypole, text};
-use crate::storage::conformance::samples::{batch, head, key, message, user};
-use crate::storage::sled::Store;
+use crate::cli::tests::stored::{Place, ROOM};
+use crate::cli::tests::{Ran, text};
+use crate::storage::conformance::samples::{head, key, message, user};
 
-/// A folder with a configuration.
-struct Place(TempDir);
+/// A store with messages, and with a group of which nothing but the head is there, if that is wanted.
+fn fill(place: &Place, with_group: bool) {
+    let mut ops = vec![
+        Op::Bind(user("_mls_ds")),
+        Op::BindKeys(key(1).0),
+        Op::Receive(message(1, 9)),
+        Op::Receive(message(2, 9_000)),
+    ];
+    ops.extend(with_group.then(|| Op::SetHead(head(1, 3, 9))));
+    place.apply(ops);
+}
 
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("c.yaml"), crate::config::example()).unwrap();
-        fs::create_dir(folder.path().join("data")).unwrap();
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn db(&self, arguments: &[&str]) -> Ran {
-        let config = self.path("c.yaml");
-        maypole(&[&["db"], arguments, &["--config", text(&config)]].concat())
-    }
-
-    /// A store with messages, and with a group of which nothing but the head is there, if that is wanted.
-    fn fill(&self, with_group: bool) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let store = Store::open(&self.path("data/sled")).unwrap();
-            let mut ops = vec![
-                Op::Bind(user("_mls_ds")),
-                Op::BindKeys(key(1).0),
-                Op::Receive(message(1, 9)),
-                Op::Receive(message(2, 9_000)),
-            ];
-            ops.extend(with_group.then(|| Op::SetHead(head(1, 3, 9))));
-            store.apply(batch(Vec::new(), ops)).await.unwrap();
-            store.close().await;
-        });
-    }
+fn db(place: &Place, arguments: &[&str]) -> Ran {
+    place.run(&[&["db"], arguments].concat())
 }
 
 fn unfinished(folder: &Path) -> usize {
@@ -61,7 +39,7 @@ fn where_there_is_no_store_nothing_is_made() {
     let place = Place::new();
     let file = place.path("copy");
     for arguments in [&["check"][..], &["export", text(&file)], &["backup", text(place.0.path())]] {
-        let ran = place.db(arguments);
+        let ran = db(&place, arguments);
         assert_eq!((ran.exit, ran.out.as_str()), (Exit::Store, ""));
         assert!(ran.err.contains("there is no store in"), "{}", ran.err);
     }
@@ -71,9 +49,10 @@ fn where_there_is_no_store_nothing_is_made() {
 #[test]
 fn a_store_is_checked_copied_and_put_elsewhere() {
     let (place, other) = (Place::new(), Place::new());
-    place.fill(false);
-    let checked = place.db(&["check"]);
+    fill(&place, false);
+    let checked = db(&place, &["check"]);
     assert_eq!((checked.exit, checked.err.as_str()), (Exit::Ok, ""));
+    assert!(!checked.out.contains("what to do"), "{}", checked.out);
     assert!(
         checked.out.contains("0 groups with 0 epochs looked at, 0 of them damaged; 2 messages wait"),
         "{}",
@@ -81,32 +60,34 @@ fn a_store_is_checked_copied_and_put_elsewhere() {
     );
 
     let file = place.path("copy");
-    let exported = place.db(&["export", text(&file)]);
+    let exported = db(&place, &["export", text(&file)]);
     assert_eq!((exported.exit, exported.err.as_str()), (Exit::Ok, ""));
     assert!(exported.out.contains("2 messages that wait"), "{}", exported.out);
-    let again = place.db(&["export", text(&file)]);
+    let again = db(&place, &["export", text(&file)]);
     assert!(again.exit == Exit::Failed && again.err.contains("already"), "{}", again.err);
-    let whole = place.db(&["check", "--file", text(&file)]);
+    let whole = db(&place, &["check", "--file", text(&file)]);
     assert!(whole.exit == Exit::Ok && whole.out.contains(": a whole copy: 0 groups"), "{}", whole.out);
 
-    let imported = other.db(&["import", text(&file)]);
+    let imported = db(&other, &["import", text(&file)]);
     assert_eq!((imported.exit, imported.err.as_str()), (Exit::Ok, ""));
     assert!(
         imported.out.contains(" of @_mls_ds:a.org: 0 groups") && imported.out.contains("keys restore"),
         "{}",
         imported.out
     );
-    assert_eq!(other.db(&["check"]).out, checked.out);
-    let twice = other.db(&["import", text(&file)]);
+    // But for the folder in which the keys are not.
+    let there = db(&other, &["check"]).out;
+    assert_eq!(there.lines().next(), checked.out.lines().next());
+    let twice = db(&other, &["import", text(&file)]);
     assert!(twice.exit == Exit::Store && twice.err.contains("the store is not empty"), "{}", twice.err);
 }
 
 #[test]
 fn what_is_no_whole_copy_is_not_taken_in_and_nothing_is_made_of_it() {
     let (place, other) = (Place::new(), Place::new());
-    place.fill(false);
+    fill(&place, false);
     let file = place.path("copy");
-    assert_eq!(place.db(&["export", text(&file)]).exit, Exit::Ok);
+    assert_eq!(db(&place, &["export", text(&file)]).exit, Exit::Ok);
     let whole = fs::read(&file).unwrap();
     for (bytes, why) in [
         (&b"something else entirely"[..], "it is not a copy that"),
@@ -115,22 +96,25 @@ fn what_is_no_whole_copy_is_not_taken_in_and_nothing_is_made_of_it() {
         (&[&whole[..], b"x"].concat(), "something was added"),
     ] {
         fs::write(&file, bytes).unwrap();
-        for ran in [other.db(&["import", text(&file)]), other.db(&["check", "--file", text(&file)])] {
+        for ran in [db(&other, &["import", text(&file)]), db(&other, &["check", "--file", text(&file)])] {
             assert!(ran.exit == Exit::Store && ran.err.contains(why), "{}", ran.err);
         }
         assert!(!other.path("data/sled").exists());
     }
-    let nowhere = other.db(&["import", text(&other.path("nowhere"))]);
+    let nowhere = db(&other, &["import", text(&other.path("nowhere"))]);
     assert!(nowhere.exit == Exit::Store && nowhere.err.contains("cannot be read"), "{}", nowhere.err);
 }
 
 #[test]
 fn damage_is_named_and_ends_with_its_own_code() {
     let place = Place::new();
-    place.fill(true);
-    let ran = place.db(&["check"]);
+    fill(&place, true);
+    let ran = db(&place, &["check"]);
     assert_eq!(ran.exit, Exit::Store);
     assert!(ran.out.contains("it has no snapshot") && ran.out.contains("1 of them damaged"), "{}", ran.out);
+    for step in ["what to do:\n", "`maypole db import`, start", "a new room, with a group of its"] {
+        assert!(ran.out.contains(step), "{}", ran.out);
+    }
     // A bulk file that is not what it was: the message is not in the copy, and that is said.
     let mut folders = vec![place.path("data/sled/bulk")];
     while let Some(folder) = folders.pop() {
@@ -139,36 +123,67 @@ fn damage_is_named_and_ends_with_its_own_code() {
             if path.is_dir() { folders.push(path) } else { fs::write(path, "something else").unwrap() }
         }
     }
-    let ran = place.db(&["export", text(&place.path("copy"))]);
+    let ran = db(&place, &["export", text(&place.path("copy"))]);
     assert_eq!(ran.exit, Exit::Store);
     assert!(ran.out.contains("1 records of the store are damaged and are not in it"), "{}", ran.out);
-    let ran = place.db(&["check", "--file", text(&place.path("copy"))]);
+    let ran = db(&place, &["check", "--file", text(&place.path("copy"))]);
     assert!(
-        ran.exit == Exit::Store && ran.out.contains("1 records of the store were damaged"),
+        ran.exit == Exit::Store
+            && ran.out.contains("1 records of the store were damaged")
+            && ran.out.contains("`maypole db import --damaged`"),
         "{}",
         ran.out
     );
 }
 
 #[test]
+fn without_a_service_receipts_are_held_against_the_keys_that_are_configured() {
+    let place = Place::with_group(3);
+    let whole = db(&place, &["check"]);
+    assert_eq!((whole.exit, whole.err.as_str()), (Exit::Ok, ""), "{}", whole.out);
+    assert!(whole.out.contains("1 groups with 4 epochs looked at, 0 of them damaged"), "{}", whole.out);
+    assert!(!whole.out.contains("not looked at"), "{}", whole.out);
+    // A receipt that fits, and that somebody else has signed.
+    let other = Place::with_group(3);
+    let forged = other.entries().pop().unwrap();
+    place.apply(vec![Op::Append(GroupId::parse(ROOM).unwrap(), forged)]);
+    let broken = db(&place, &["check"]);
+    assert_eq!(broken.exit, Exit::Store);
+    assert!(broken.out.contains("its log, at epoch 3: "), "{}", broken.out);
+    // Without keys, or with those of another service, nobody can say so; and that is said.
+    for (keys, why) in [(None, "keys are missing"), (Some(other), "are others than those that the store's")] {
+        fs::remove_dir_all(place.path("data/keys")).unwrap();
+        if let Some(other) = keys {
+            fs::rename(other.path("data/keys"), place.path("data/keys")).unwrap();
+        } else {
+            fs::create_dir(place.path("data/keys")).unwrap();
+        }
+        let blind = db(&place, &["check"]);
+        assert_eq!((blind.exit, blind.err.as_str()), (Exit::Ok, ""));
+        let said = "signatures of receipts were not looked at: ";
+        assert!(blind.out.contains(said) && blind.out.contains(why), "{}", blind.out);
+    }
+}
+
+#[test]
 fn backups_have_the_name_of_their_time_and_old_ones_go() {
     let place = Place::new();
-    place.fill(false);
+    fill(&place, false);
     let folder = place.path("backups");
     fs::create_dir(&folder).unwrap();
     for day in [1, 2, 3] {
         fs::write(folder.join(format!("maypole-200011{day:02}T093000Z.copy")), "").unwrap();
     }
-    let ran = place.db(&["backup", text(&folder), "--keep", "2"]);
+    let ran = db(&place, &["backup", text(&folder), "--keep", "2"]);
     assert_eq!((ran.exit, ran.err.as_str()), (Exit::Ok, ""));
     assert_eq!(ran.out.matches(": removed").count(), 2, "{}", ran.out);
     let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
     assert_eq!(names.len(), 2);
     assert!(names[0].ends_with("maypole-20001103T093000Z.copy"));
-    assert_eq!(place.db(&["check", "--file", text(&names[1])]).exit, Exit::Ok);
+    assert_eq!(db(&place, &["check", "--file", text(&names[1])]).exit, Exit::Ok);
     for wrong in ["0", "x", "-1"] {
-        assert_eq!(place.db(&["backup", text(&folder), "--keep", wrong]).exit, Exit::Usage);
+        assert_eq!(db(&place, &["backup", text(&folder), "--keep", wrong]).exit, Exit::Usage);
     }
 }
 
@@ -182,7 +197,7 @@ fn a_running_service_is_asked_part_by_part() {
         (runtime.spawn(listener.serve(fake, AdminLimits::default(), stop.clone())), stop)
     };
     let (serving, stop) = serve(Fake::Knows(Box::new(explanation())));
-    let ran = place.db(&["check"]);
+    let ran = db(&place, &["check"]);
     assert_eq!((ran.exit, ran.err.as_str()), (Exit::Store, ""));
     assert!(
         ran.out.starts_with("!other:a.org: it has no log\n2 groups with 8 epochs looked at, 1 of"),
@@ -190,7 +205,7 @@ fn a_running_service_is_asked_part_by_part() {
         ran.out
     );
     let file = place.path("copy");
-    let ran = place.db(&["export", text(&file)]);
+    let ran = db(&place, &["export", text(&file)]);
     assert_eq!((ran.exit, ran.err.as_str()), (Exit::Ok, ""));
     stop.cancel();
     runtime.block_on(serving).unwrap();
@@ -198,7 +213,7 @@ fn a_running_service_is_asked_part_by_part() {
     let (serving, stop) = serve(Fake::Fails("the store is unavailable"));
     let file = place.path("another");
     for arguments in [&["check"][..], &["export", text(&file)]] {
-        let ran = place.db(arguments);
+        let ran = db(&place, arguments);
         assert!(ran.exit == Exit::Failed && ran.err.contains("the store is unavailable"), "{}", ran.err);
     }
     assert!(!file.exists() && unfinished(place.0.path()) == 0);

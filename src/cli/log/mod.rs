@@ -1,6 +1,7 @@
 //! `maypole log`: what was ordered in a room's group, and whether the receipts of it are one whole chain.
 
 mod lines;
+mod pages;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -23,9 +24,9 @@ pub(super) struct Log {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the log of a room's group, as the running service has it
+    /// Print the log of a room's group: of the running service, or of its store if none runs
     Show(show::Show),
-    /// Check the receipts of a log, of the running service or in a file
+    /// Check the receipts of a log: of the running service, of its store if none runs, or in a file
     Verify(verify::Verify),
 }
 

@@ -10,8 +10,9 @@ use maypole_room::bytes::encode;
 use maypole_room::receipt::RoomReceipt;
 
 use super::epoch;
-use crate::admin::{self, AdminLimits, LogPage, LogRange, LoggedEpoch, age, plain};
-use crate::cli::asking::{Asking, room};
+use super::pages::Pages;
+use crate::admin::{LogPage, LogRange, LoggedEpoch, age, plain};
+use crate::cli::asking::room;
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
 use crate::clock;
 
@@ -36,14 +37,21 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
-        let asking = Asking::prepare(&self.config, surroundings)?;
-        let mut range = LogRange { from: self.from.unwrap_or(Epoch::ZERO), to: self.to };
-        let mut is_first = true;
+        let range = LogRange { from: self.from.unwrap_or(Epoch::ZERO), to: self.to };
+        let (pages, first) = Pages::open(self.room.clone(), range, &self.config, surroundings)?;
+        let shown = self.show(&pages, first, surroundings);
+        pages.close();
+        shown
+    }
+
+    fn show(
+        &self,
+        pages: &Pages,
+        mut page: LogPage,
+        surroundings: &mut Surroundings<'_>,
+    ) -> Result<Exit, Failure> {
+        self.say_what_is_not_there(&page, surroundings)?;
         loop {
-            let page = asking.ask(admin::log(asking.socket(), &self.room, range, AdminLimits::default()))?;
-            if is_first {
-                self.say_what_is_not_there(&page, surroundings)?;
-            }
             for logged in &page.epochs {
                 if self.json {
                     let line =
@@ -54,7 +62,7 @@ impl Show {
                 }
             }
             let Some(next) = page.next else { return Ok(Exit::Ok) };
-            (range.from, is_first) = (next, false);
+            page = pages.read(LogRange { from: next, to: self.to })?;
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use maypole_core::batch::Op;
+use maypole_core::ids::{Epoch, GroupId};
 use maypole_core::receipt::Receipt;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -10,6 +12,7 @@ use crate::admin::tests::receipts::{chain, keys, line, of_room, receipt};
 use crate::admin::tests::{Fake, explanation};
 use crate::admin::{AdminLimits, Listener};
 use crate::cli::Exit;
+use crate::cli::tests::stored::{Place, ROOM};
 use crate::cli::tests::{Ran, maypole, text};
 
 /// Writes a file, one value a line.
@@ -148,4 +151,39 @@ fn a_log_comes_from_the_running_service_page_by_page() {
     assert_eq!(log(&["show", "!other:a.org"]).exit, Exit::Failed);
     stop.cancel();
     runtime.block_on(serving).unwrap();
+}
+
+#[test]
+fn where_no_service_runs_a_log_is_read_from_the_store() {
+    let place = Place::with_group(3);
+    let log = |arguments: &[&str]| place.run(&[&["log"], arguments].concat());
+    let shown = log(&["show", ROOM, "--from", "1", "--to", "2"]);
+    assert_eq!((shown.exit, shown.err.as_str()), (Exit::Ok, ""));
+    assert_eq!(shown.out.lines().filter(|line| line.starts_with("epoch ")).count(), 2, "{}", shown.out);
+    let path = place.path("log.jsonl");
+    std::fs::write(&path, log(&["show", ROOM, "--json"]).out).unwrap();
+
+    let whole = log(&["verify", ROOM, "--against", text(&path)]);
+    assert_eq!((whole.exit, whole.err.as_str()), (Exit::Ok, ""));
+    for said in [
+        "!room:a.org: 4 receipts, one chain from epoch 0 to 3\n  signed by @:a.org/ed25519:",
+        "tells the same of 4 of these epochs\n  read from the store, since no service runs\n",
+    ] {
+        assert!(whole.out.contains(said), "{}", whole.out);
+    }
+    let other = log(&["verify", ROOM, "--key", &keys().to_string()]);
+    assert_eq!((other.exit, other.out.as_str()), (Exit::Broken, ""), "{}", other.err);
+    let unknown = log(&["verify", "!other:a.org"]);
+    assert!(unknown.exit == Exit::Failed && unknown.err.contains("the store has no group for !other:a.org"));
+
+    // Nobody says with what they must be signed: it is said, and the chain is looked at all the same.
+    std::fs::remove_dir_all(place.path("data/keys")).unwrap();
+    let blind = log(&["verify", ROOM]);
+    assert_eq!(blind.exit, Exit::Ok, "{}", blind.err);
+    assert!(blind.out.contains("signatures were not looked at: ") && blind.out.contains("keys are missing"));
+    let gone = Op::RemoveEntry(GroupId::parse(ROOM).unwrap(), Epoch::new(2).unwrap());
+    place.apply(vec![gone]);
+    assert_eq!(log(&["verify", ROOM]).exit, Exit::Broken);
+    let nothing = Place::new().run(&["log", "verify", ROOM]);
+    assert!(nothing.exit == Exit::Store && nothing.err.contains("there is no store in"), "{}", nothing.err);
 }

@@ -9,14 +9,15 @@ use maypole_room::description::ServiceKeys;
 use maypole_room::receipt::RoomReceipt;
 
 use super::lines::{Line, Lines};
-use crate::admin::{self, AdminLimits, LogRange, LoggedEpoch, plain};
-use crate::cli::asking::{Asking, room};
+use super::pages::Pages;
+use crate::admin::{LogPage, LogRange, LoggedEpoch, plain};
+use crate::cli::asking::room;
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
 
 /// Arguments of `maypole log verify`.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
-    /// The room's ID: the log of the running service is checked
+    /// The room's ID: the log that the service has stored is checked
     #[arg(value_name = "ROOM", value_parser = room, required_unless_present = "file")]
     room: Option<RoomId>,
     /// A file that `maypole log show --json` wrote: it is checked instead
@@ -26,7 +27,7 @@ pub(super) struct Verify {
     #[arg(long, value_name = "OTHER")]
     against: Option<PathBuf>,
     /// What the receipts must be signed with, as the group's external sender names it: `@:a.org/KEY ID/KEY`
-    /// [default: what the running service says; for files, signatures are not looked at]
+    /// [default: the service's own; for files, signatures are not looked at]
     #[arg(long, value_name = "KEY", value_parser = keys)]
     key: Option<ServiceKeys>,
     #[command(flatten)]
@@ -45,14 +46,18 @@ struct Checked {
     receipts: u64,
     in_common: u64,
     signer: Option<ServiceKeys>,
+    /// Why signatures are not looked at, where they are not.
+    unsigned: String,
 }
 
 impl Verify {
     pub(super) fn run(mut self, surroundings: &mut Surroundings<'_>) -> Result<Exit, Failure> {
         let (against, key) = (self.against.take(), self.key.take());
-        let Some(file) = self.file.take() else {
-            return self.verify_service(key, against.as_deref(), surroundings);
-        };
+        if let Some(room) = self.room.take() {
+            return self.verify_stored(&room, key, against.as_deref(), surroundings);
+        }
+        let no_file = || Failure::new(Exit::Usage, "there is neither a ROOM nor a FILE");
+        let file = self.file.ok_or_else(no_file)?;
         let stories = against.as_deref().map(|other| stories(other, key.as_ref())).transpose()?;
         let name = file.display().to_string();
         let mut checked = Checked::begin(name, key, stories);
@@ -60,33 +65,52 @@ impl Verify {
         checked.report(against.as_deref(), surroundings)
     }
 
-    /// Goes through the log of the running service.
-    fn verify_service(
-        self,
+    /// Goes through the log that the service has stored.
+    fn verify_stored(
+        &self,
+        room: &RoomId,
         key: Option<ServiceKeys>,
         against: Option<&Path>,
         surroundings: &mut Surroundings<'_>,
     ) -> Result<Exit, Failure> {
-        let asking = Asking::prepare(&self.config, surroundings)?;
-        let Some(room) = self.room else { return Err(Failure::new(Exit::Usage, "there is no ROOM")) };
-        let ask = |from| {
-            let range = LogRange { from, to: None };
-            asking.ask(admin::log(asking.socket(), &room, range, AdminLimits::default()))
-        };
-        let mut page = ask(Epoch::ZERO)?;
-        let unknown = || Failure::new(Exit::Failed, "the service does not say what it signs with");
-        let told = || ServiceKeys::parse(&page.service).ok_or_else(unknown);
-        let key = key.map_or_else(told, Ok)?;
-        let stories = against.map(|other| stories(other, Some(&key))).transpose()?;
-        let mut checked = Checked::begin(plain(room.as_str()), Some(key), stories);
-        loop {
-            for logged in &page.epochs {
-                let taken = as_link(logged).and_then(|link| checked.take(&link).map(drop));
-                taken.map_err(|broken| checked.broken(None, broken))?;
-            }
-            let Some(next) = page.next else { return checked.report(against, surroundings) };
-            page = ask(next)?;
+        let (pages, first) = Pages::open(room.clone(), FROM_THE_FIRST, &self.config, surroundings)?;
+        let checked = check(&pages, first, room, key, against);
+        let is_of_store = pages.is_of_store();
+        pages.close();
+        let exit = checked?.report(against, surroundings)?;
+        if is_of_store {
+            writeln!(surroundings.out, "  read from the store, since no service runs")?;
         }
+        Ok(exit)
+    }
+}
+
+/// The whole of a log.
+const FROM_THE_FIRST: LogRange = LogRange { from: Epoch::ZERO, to: None };
+
+fn check(
+    pages: &Pages,
+    mut page: LogPage,
+    room: &RoomId,
+    key: Option<ServiceKeys>,
+    against: Option<&Path>,
+) -> Result<Checked, Failure> {
+    let (signer, unsigned) = match (key, &pages.signers) {
+        (Some(key), _) => (Some(key), None),
+        (None, Ok(signer)) => (Some(signer.clone()), None),
+        (None, Err(why)) if pages.is_of_store() => (None, Some(why.clone())),
+        (None, Err(why)) => return Err(Failure::new(Exit::Failed, why)),
+    };
+    let stories = against.map(|other| stories(other, signer.as_ref())).transpose()?;
+    let mut checked = Checked::begin(plain(room.as_str()), signer, stories);
+    checked.unsigned = unsigned.unwrap_or(checked.unsigned);
+    loop {
+        for logged in &page.epochs {
+            let taken = as_link(logged).and_then(|link| checked.take(&link).map(drop));
+            taken.map_err(|broken| checked.broken(None, broken))?;
+        }
+        let Some(from) = page.next else { return Ok(checked) };
+        page = pages.read(LogRange { from, ..FROM_THE_FIRST })?;
     }
 }
 
@@ -106,7 +130,8 @@ fn stories(path: &Path, key: Option<&ServiceKeys>) -> Result<Stories, Failure> {
 
 impl Checked {
     fn begin(name: String, signer: Option<ServiceKeys>, against: Option<Stories>) -> Self {
-        Self { name, chain: Chain::new(signer.clone()), against, receipts: 0, in_common: 0, signer }
+        let (chain, unsigned) = (Chain::new(signer.clone()), "say by --key whose they must be".to_owned());
+        Self { name, chain, against, receipts: 0, in_common: 0, signer, unsigned }
     }
 
     /// Takes all links of a file.
@@ -147,7 +172,7 @@ impl Checked {
         writeln!(out, "{}: {} receipts, one chain from epoch {first} to {last}", self.name, self.receipts)?;
         match &self.signer {
             Some(signer) => writeln!(out, "  signed by {}", plain(&signer.to_string()))?,
-            None => writeln!(out, "  signatures were not looked at: say by --key whose they must be")?,
+            None => writeln!(out, "  signatures were not looked at: {}", self.unsigned)?,
         }
         if let Some(other) = against {
             writeln!(out, "  {} tells the same of {} of these epochs", other.display(), self.in_common)?;

@@ -313,7 +313,13 @@ fn recipient(client: &ClientId) -> Recipient {
 
 #[cfg(test)]
 mod tests {
+    use maypole_core::receipt::Receipt;
+    use maypole_core::records::Recipient;
+    use maypole_testkit::forge::{Forge, Founding, Shape, Suite};
+    use serde_json::json;
+
     use super::*;
+    use crate::admin::tests::receipts::{USER, keys, of_room, receipt};
     use crate::homeserver::tests::facing;
     use crate::homeserver::tests::faulty::Reply;
 
@@ -332,5 +338,59 @@ mod tests {
         let bytes = Proposals::to_blob(&all);
         assert_eq!((blob.sha256, blob.size_bytes), (Sha256::of(&bytes), bytes.len() as u64));
         assert_eq!(Proposals::from_blob(&bytes), Ok(Proposals::of(&all)));
+    }
+
+    /// The answer that is remembered for a commit, as the stores have it, and how large the commit is.
+    fn remembered(members: u32, cited: Vec<Value>) -> (usize, usize) {
+        let forge = Forge::new(&Founding::of(Suite::One, members, Shape::Warm, 1)).unwrap();
+        let message = forge.commit(&forge.draft_update(2)).unwrap().message;
+        let receipt = of_room(Receipt { commit: Sha256::of(&message), ..receipt(5, Some(Sha256::of(b"4"))) });
+        let event = CommitEvent {
+            room_id: RoomId::parse("!room:a.org").unwrap(),
+            group_id: receipt.receipt().group.clone(),
+            epoch: receipt.receipt().epoch,
+            message: Bytes::Inline(message.clone()),
+            sender: keys().user,
+            txn_id: TxnId::parse("a-name-of-the-device"),
+            auth_events: AuthEvents::Inline(cited),
+            proposals: Proposals::default(),
+            receipt: receipt.signed(USER, "ed25519:abcdefgh", &[7; 64]),
+        };
+        let recipients = vec![Recipient { user: keys().user, device: None }];
+        let (kind, content) = ("m.mls.commit".to_owned(), event.content().to_string().into_bytes());
+        let answer = Answer {
+            question: Sha256::of(b"question"),
+            reply: Delivery::ToDevice { kind, content, recipients },
+            lane: Lane::of_group(&receipt.receipt().group),
+            expires_at: Timestamp::END,
+        };
+        (postcard::to_allocvec(&answer).unwrap().len(), message.len())
+    }
+
+    /// docs/performance.md tells these figures beside what the log has of a commit.
+    #[test]
+    fn a_remembered_acceptance_has_the_commit_again_and_a_kilobyte_and_what_was_cited() {
+        for members in [8, 512] {
+            let (answer, commit) = remembered(members, Vec::new());
+            let beside = answer - commit.div_ceil(3) * 4;
+            assert!((700..1_000).contains(&beside), "{answer} bytes for {commit}, {beside} beside it");
+            let levels = json!({"type": "m.room.power_levels", "content": {"users": {"@alice:a.org": 100}}});
+            let cited = remembered(members, vec![levels.clone()]).0;
+            assert_eq!(cited - answer, levels.to_string().len());
+        }
+    }
+
+    #[test]
+    fn each_recipient_of_a_fan_out_takes_its_name() {
+        let recipients = |count: usize| {
+            let one = Recipient {
+                user: maypole_core::ids::UserId::parse("@somebody:example.org").unwrap(),
+                device: maypole_core::ids::DeviceId::parse("ABCDEFGHIJ"),
+            };
+            let delivery =
+                Delivery::ToDevice { kind: String::new(), content: Vec::new(), recipients: vec![one; count] };
+            postcard::to_allocvec(&delivery).unwrap().len()
+        };
+        assert_eq!((recipients(2_000) - recipients(1_000)) / 1_000, 34);
     }
 }

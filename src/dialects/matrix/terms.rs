@@ -1,7 +1,7 @@
 //! Who can be a member of a group over Matrix, and as whom the service stands in it.
 
 use maypole_core::group::Terms;
-use maypole_core::ids::{ClientId, UserId};
+use maypole_core::ids::{ClientId, Sha256, UserId};
 use maypole_mls::Suite;
 use maypole_room::bytes::encode;
 use maypole_room::description::external_sender_identity;
@@ -27,6 +27,13 @@ impl MatrixTerms {
     /// The identity of the service's credential.
     pub fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// By what a store knows the service's keys.
+    pub fn known_by(&self) -> Sha256 {
+        let public = self.keys.iter().map(|(_, key)| key.as_slice());
+        let parts: Vec<&[u8]> = std::iter::once(self.identity.as_bytes()).chain(public).collect();
+        Sha256::of_parts(&parts)
     }
 
     /// The suites of groups that can be registered here.

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
 use maypole_core::batch::{BackendError, Batch, Op};
+use maypole_core::directory::Handed;
 use maypole_core::ids::OwedId;
 use maypole_core::memory::Memory;
 use serde_json::json;
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::homeserver::tests::facing;
 use crate::homeserver::tests::faulty::{Faulty, Reply};
+use crate::storage::conformance::directory::{Maker, claim, shelve};
 use crate::storage::conformance::samples::{
     batch, frozen, group, head, key_package, message, reference, staged, user,
 };
@@ -56,6 +58,14 @@ async fn is_as_it_was(store: &Store) -> bool {
 }
 
 #[test]
+fn the_words_by_which_frozen_groups_are_found_again_are_those_of_every_version() {
+    let words = "the service's store was restored from a backup, and this group may have gone on since that was made: its \
+                 operator will look into it";
+    assert_eq!(IN_DOUBT, words);
+    assert_eq!(in_doubt(Timestamp::from_millis(7)).unwrap().reason.as_str(), words);
+}
+
+#[test]
 fn a_note_comes_back_and_what_cannot_be_one_is_none() {
     let progress = Progress { inbox: 7, owed: LARGEST - 1, issued: 0 };
     assert_eq!(progress_of(&note_of(progress)), Some(progress));
@@ -69,11 +79,6 @@ fn a_note_comes_back_and_what_cannot_be_one_is_none() {
     ] {
         assert_eq!(progress_of(odd.as_object().unwrap()), None, "{odd}");
     }
-}
-
-#[test]
-fn the_words_for_members_are_a_reason() {
-    assert!(FreezeReason::parse(IN_DOUBT).is_some());
 }
 
 #[tokio::test]
@@ -94,6 +99,25 @@ async fn a_store_that_is_not_behind_stays_as_it_is_and_is_noted() {
         "{:?}",
         faulty.lines()
     );
+}
+
+/// What no store can know: a KeyPackage that came and was handed out after the copy was made. Its device must not offer it again;
+/// if it does, it is taken for a new one (docs/adr/0011-copies-of-the-store.md).
+#[tokio::test]
+async fn a_key_package_that_came_and_went_after_the_copy_is_unknown() {
+    const BOB: &str = "@bob:b.org/LAPTOP";
+    let offered = Maker::new().some(BOB, 2);
+    let (_folder, _, ledger) = ledger().await;
+    // The store that was lost handed out the first one.
+    let (_lost, _, before) = self::ledger().await;
+    shelve(&before, BOB, &offered[..1]).await.unwrap();
+    assert!(matches!(claim(&before, BOB, 7).await, Handed::Success(_)));
+    assert!(shelve(&before, BOB, &offered[..1]).await.is_err(), "it was handed out");
+
+    let (_faulty, homeserver) = noted(2, 0, 1).await;
+    check(&ledger, &homeserver, 2).await.unwrap();
+    shelve(&ledger, BOB, &offered[1..]).await.unwrap();
+    shelve(&ledger, BOB, &offered[..1]).await.unwrap();
 }
 
 #[tokio::test]

@@ -182,9 +182,9 @@ impl<B: Backend> Ledger<B> {
         Ok(self.backend.frozen(group).await?)
     }
 
-    /// Groups that are frozen, up to a number.
-    pub async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, LedgerError> {
-        Ok(self.backend.frozen_groups(limit).await?)
+    /// What a group owes; nothing where nothing was ever written of it.
+    pub async fn agenda(&self, group: &GroupId) -> Result<Option<Agenda>, LedgerError> {
+        Ok(self.backend.agenda(group).await?)
     }
 
     /// Where a group stands.

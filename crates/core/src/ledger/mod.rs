@@ -128,6 +128,11 @@ impl<B: Backend> Ledger<B> {
         Ok(owner.clone())
     }
 
+    /// What the keys of the service are known by, if that was declared.
+    pub async fn keys(&self) -> Result<Option<Sha256>, LedgerError> {
+        Ok(self.backend.keys().await?)
+    }
+
     /// Declares what the keys of the service are known by, once; says which ones these are. Groups rest on them, so that no
     /// process with others may work on this store.
     pub async fn bind_keys(&self, keys: Sha256) -> Result<Sha256, LedgerError> {

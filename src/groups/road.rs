@@ -98,7 +98,11 @@ impl<B: Backend> Turn for Road<B> {
         loop {
             let mut done = self.attempt(group, &job).await;
             if let Err(LedgerError::Damaged(reason)) = done {
-                tracing::error!(?group, %reason, "a group cannot be read");
+                tracing::error!(
+                    ?group, %reason,
+                    "a group cannot be read, and takes no commands: `maypole db check` says which are so; bring the store back from \
+                     a copy with `maypole db import`"
+                );
                 done = self.refuse_damaged(group, &job).await;
             }
             match done {

@@ -1,6 +1,7 @@
 //! A bit has flipped in a record of a group in which something is staged: all that came to the group is answered, once, and
 //! nothing of it is tried for ever; the other groups do not notice.
 
+use std::io::Seek as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,6 +95,29 @@ async fn all_is_answered_from_the_embedded_store() {
         closing.close().await;
         flip(&folder, prefix);
         begins(sled::Store::open(&folder).unwrap(), place.path(), name).await;
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_what_the_operator_can_do() {
+    let page = Arc::new(tempfile::tempfile().unwrap());
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(page.clone()).finish();
+    let _logging = tracing::subscriber::set_default(lines);
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("store");
+    let store = sled::Store::open(&folder).unwrap();
+    let closing = store.clone();
+    ended(store, "snapshots").await;
+    closing.close().await;
+    flip(&folder, b'p');
+    begins(sled::Store::open(&folder).unwrap(), place.path(), "snapshots").await;
+    (&*page).rewind().unwrap();
+    let text = std::io::read_to_string(&*page).unwrap();
+    let told = text.lines().filter(|line| line.contains(ROOM) && line.contains("cannot be read"));
+    let told: Vec<&str> = told.collect();
+    assert_eq!(told.len(), 2, "once for each message that it refuses: {text}");
+    for line in told {
+        assert!(line.contains("`maypole db check`") && line.contains("`maypole db import`"), "{line}");
     }
 }
 

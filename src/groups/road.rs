@@ -13,7 +13,7 @@ use maypole_core::group::{
     Case, Command, Decision, Fetched, Frozen, Group, Input, Need, Request, Staged, Standing, Step, Terms,
     step,
 };
-use maypole_core::ids::{ClientId, GroupId, InboxSeq, UserId};
+use maypole_core::ids::{ClientId, FreezeReason, GroupId, InboxSeq, UserId};
 use maypole_core::ledger::{Answered, Durable, Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_core::records::InboxRow;
@@ -35,14 +35,21 @@ use crate::homeserver::Backoff;
 use crate::intake::Held;
 use crate::telemetry::record;
 
+/// What a group's messages are told of which a record is damaged.
+const DAMAGED: &str = "what is stored of it is damaged; its operator knows";
+
+/// Why a group is frozen in which something was staged that cannot be read.
+const LOST: &str =
+    "what was staged in it is damaged and was given up: nobody knows what has happened in the room for it";
+
 /// What waits in a group's lane.
 pub enum Job {
     /// A command, with the question that it came from.
     Command(Box<Asked>),
     /// A request to be told something.
     Inquiry(Box<Inquiry>, InboxRow, Held),
-    /// Nothing but what was staged before a restart; its message, if it is in the inbox still, is in hand.
-    Resume(Option<Held>),
+    /// Nothing but what was staged before a restart, with this row of the inbox, which is in hand.
+    Resume(InboxSeq, Option<Held>),
 }
 
 impl Job {
@@ -51,7 +58,8 @@ impl Job {
         match self {
             Self::Command(asked) => Some(asked.row.seq),
             Self::Inquiry(_, row, _) => Some(row.seq),
-            Self::Resume(_) => None,
+            // Whoever takes it up holds its share.
+            Self::Resume(..) => None,
         }
     }
 }
@@ -88,16 +96,19 @@ impl<B: Backend> Turn for Road<B> {
     async fn take(&self, group: &GroupId, job: Job) {
         let mut backoff = Backoff::default();
         loop {
-            match self.attempt(group, &job).await {
+            let mut done = self.attempt(group, &job).await;
+            if let Err(LedgerError::Damaged(reason)) = done {
+                tracing::error!(
+                    ?group, %reason,
+                    "a group cannot be read, and takes no commands: `maypole db check` says which are so; bring the store back from \
+                     a copy with `maypole db import`"
+                );
+                done = self.refuse_damaged(group, &job).await;
+            }
+            match done {
                 Ok(()) => break,
                 // Somebody has answered it already.
                 Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::InInbox(_)) => break,
-                Err(LedgerError::Damaged(reason)) => {
-                    tracing::error!(?group, %reason, "a group cannot be read");
-                    if self.refuse_damaged(&job).await {
-                        break;
-                    }
-                }
                 // It was judged by a state that another process has moved on from, or that process has it staged.
                 Err(LedgerError::Conflict(expect)) => {
                     tracing::info!(?group, ?expect, "somebody was faster; looking again");
@@ -127,7 +138,7 @@ impl<B: Backend> Road<B> {
     }
 
     async fn attempt(&self, id: &GroupId, job: &Job) -> Result<(), LedgerError> {
-        if matches!(job, Job::Resume(_)) {
+        if matches!(job, Job::Resume(..)) {
             // What is in memory may be from before another process staged something.
             drop(self.live.take(id));
         }
@@ -140,7 +151,7 @@ impl<B: Backend> Road<B> {
             }
             Job::Command(asked) => self.command(&mut group, asked).await?,
             // To open the group was all.
-            Job::Resume(_) => {}
+            Job::Resume(..) => {}
         }
         if let Some(group) = group {
             self.live.put(group);
@@ -375,23 +386,32 @@ impl<B: Backend> Road<B> {
         Ok(())
     }
 
-    /// A group that cannot be read is frozen, and the rest goes on. Says whether that was written.
-    async fn refuse_damaged(&self, job: &Job) -> bool {
-        let frozen =
-            Rejection::Frozen { reason: "what is stored of it is damaged; its operator knows".to_owned() };
+    /// Answers what came to a group that cannot be read, which is frozen by that: what is staged there as well.
+    async fn refuse_damaged(&self, group: &GroupId, job: &Job) -> Result<(), LedgerError> {
         let now = clock::now();
-        let answered = match job {
-            Job::Command(asked) => answers::refuse(asked.row.seq, &asked.question, &frozen, now),
-            Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &frozen, now),
-            Job::Resume(_) => return true,
-        };
-        match self.ledger.answer(answered, now).await {
-            Ok(_) => {
-                record::answered(frozen.code().facts().errcode);
-                true
+        let rejection = Rejection::Frozen { reason: DAMAGED.to_owned() };
+        let (row, question) = match job {
+            Job::Command(asked) => (asked.row.seq, Some(asked.question.clone())),
+            Job::Inquiry(_, row, _) => (row.seq, None),
+            Job::Resume(row, _) => {
+                // Without its message there is nobody to answer.
+                let Some(message) = self.ledger.message(*row).await? else { return Ok(()) };
+                (*row, Question::read(&message.item))
             }
-            Err(error) => matches!(error, LedgerError::Conflict(_)),
-        }
+        };
+        let answered = match (job, &question) {
+            (Job::Inquiry(inquiry, ..), _) => inquiry.refuse(row, &rejection, now),
+            (_, None) => answers::ignore(row),
+            (_, Some(question)) => match self.ledger.remembered(question.key, now).await? {
+                Some(answer) => answers::again(row, question, answer, now),
+                None => answers::refuse(row, question, &rejection, now),
+            },
+        };
+        let freeze = FreezeReason::parse(LOST).map(|reason| Frozen { reason, frozen_at: now });
+        let unnamed = || LedgerError::Unavailable("a freeze has no reason".to_owned());
+        self.ledger.answer_of_damaged(group, answered, freeze.ok_or_else(unnamed)?, now).await?;
+        record::answered(rejection.code().facts().errcode);
+        Ok(())
     }
 
     fn sources(&self) -> Sources<'_, B> {

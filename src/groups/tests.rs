@@ -1,5 +1,7 @@
 //! The worker over a real store: who is answered, once, and what a flood costs.
 
+mod damaged;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,12 +59,23 @@ async fn answers_through<B: Backend>(
     pages: Vec<Vec<InboxItem>>,
 ) -> BTreeMap<String, Vec<String>> {
     let ledger = Arc::new(Ledger::new(store));
+    receive(&ledger, pages).await;
+    work_until(&ledger, folder, 0).await;
+    codes(&ledger).await
+}
+
+/// Messages come in, page by page.
+async fn receive<B: Backend>(ledger: &Ledger<B>, pages: Vec<Vec<InboxItem>>) {
     let mut from = None;
     for (n, page) in pages.into_iter().enumerate() {
         let to = SyncToken::parse(format!("s{n}")).unwrap();
         ledger.receive(from.as_ref(), &to, page, Vec::new()).await.unwrap();
         from = Some(to);
     }
+}
+
+/// Lets a worker work until so many messages are left in the inbox.
+async fn work_until<B: Backend>(ledger: &Arc<Ledger<B>>, folder: &Path, left: u64) {
     let stop = CancellationToken::new();
     let homeserver = adapter_with("http://127.0.0.1:1", |_| {});
     let (inbox, outbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -77,13 +90,17 @@ async fn answers_through<B: Backend>(
     let working = worker.run(stop.clone());
     let drained = async {
         eventually(BOUND, "the inbox to drain", || async {
-            Ok((ledger.depths().await?.inbox == 0).then_some(()))
+            Ok((ledger.depths().await?.inbox == left).then_some(()))
         })
         .await
         .unwrap();
         stop.cancel();
     };
     tokio::join!(working, drained);
+}
+
+/// The codes of what is owed, by account.
+async fn codes<B: Backend>(ledger: &Ledger<B>) -> BTreeMap<String, Vec<String>> {
     let mut codes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in ledger.owed(None, 10_000).await.unwrap() {
         let Delivery::ToDevice { content, recipients, .. } = &row.get().owed.delivery;
@@ -163,9 +180,11 @@ impl Backend for Failing {
     forward_questions!(within);
 }
 
-/// A commit of a group that nobody has registered.
-fn commit_of_nothing(n: u8) -> Value {
-    let commit = [&[0, 1, 0, 1, 1, n][..], &3_u64.to_be_bytes(), &[1, 0, 0, 0, 0, 0, 3, 0xaa]].concat();
+/// Something that calls itself a commit of a group.
+fn commit_of(group: &str, n: usize) -> Value {
+    let length = u8::try_from(group.len()).unwrap();
+    let rest = [&3_u64.to_be_bytes()[..], &[1, 0, 0, 0, 0, 0, 3, 0xaa]].concat();
+    let commit = [&[0, 1, 0, 1, length][..], group.as_bytes(), &rest].concat();
     json!({"device_id": "D", "txn_id": format!("c{n}"), "message": BASE64_STANDARD_NO_PAD.encode(commit)})
 }
 
@@ -175,7 +194,7 @@ async fn an_answer_is_counted_once_however_often_its_write_fails_before() {
     let counted = recorder.handle();
     let _recording = metrics::set_default_local_recorder(&recorder);
     for (kind, code, content) in [
-        ("answer_as_of", "M_MLS_UNKNOWN_GROUP", commit_of_nothing(b'g')),
+        ("answer_as_of", "M_MLS_UNKNOWN_GROUP", commit_of("g", 1)),
         ("answer", "M_MLS_MALFORMED", numbered(1)),
     ] {
         let folder = tempfile::tempdir().unwrap();

@@ -133,7 +133,7 @@ impl<B: Backend> Worker<B> {
             if of.contains(Share::of_group(&group)) {
                 // A lane of nothing else is not full.
                 let held = self.in_hand.take(row, Share::of_group(&group));
-                let _ = self.shared.lanes.push(group, Job::Resume(held), stop);
+                let _ = self.shared.lanes.push(group, Job::Resume(row, held), stop);
             }
         }
         Ok(())
@@ -227,7 +227,7 @@ impl<B: Backend> Shared<B> {
             let answered = match &job {
                 Job::Command(asked) => answers::refuse(asked.row.seq, &asked.question, &full, clock::now()),
                 Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &full, clock::now()),
-                Job::Resume(_) => return,
+                Job::Resume(..) => return,
             };
             match self.record(answered).await {
                 Ok(()) => break record::answered(full.code().facts().errcode),

@@ -1,7 +1,7 @@
 //! What is written of groups: a command staged, a decision, a refusal of what was staged; and how a group is read back.
 
 use super::{Answered, Durable, Ledger, LedgerError};
-use crate::batch::{Backend, Expect, Op};
+use crate::batch::{Backend, BackendError, Expect, Op};
 use crate::group::{
     Agenda, Amendment, Decision, Entry, Frozen, Group, Head, RestoreError, Restoring, Staged, Terms, Told,
 };
@@ -154,6 +154,43 @@ impl<B: Backend> Ledger<B> {
         ops.push(Op::Unstage(group.clone()));
         let expect = vec![Expect::StagedIn(group.clone(), Some(staged.get().row))];
         self.write("answer_staged", expect, ops).await?;
+        Ok(())
+    }
+
+    /// Answers a message of a group of which a record is damaged. If it is what is staged there, nothing is any more, by the same
+    /// write. Where it cannot be told what is staged, that goes too, and the group is frozen from then on: nobody knows what has
+    /// happened for it outside.
+    pub async fn answer_of_damaged(
+        &self,
+        group: &GroupId,
+        answered: Answered,
+        freeze: Frozen,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let row = answered.row;
+        let (staged, is_readable) = match self.backend.staged(group).await {
+            Err(BackendError::Damaged(_)) => {
+                // A store may know the row of a record that it cannot read.
+                let mut staged = self.staged_groups().await?.into_iter();
+                (staged.find(|(of, _)| of == group).map(|(_, row)| row), false)
+            }
+            staged => (staged?.map(|staged| staged.row), true),
+        };
+        let (mut expect, mut ops) = answered.into_batch(now);
+        let goes = if is_readable { staged == Some(row) } else { staged.is_none_or(|staged| staged == row) };
+        if goes {
+            ops.push(Op::Unstage(group.clone()));
+            if staged.is_some() {
+                expect.retain(|expect| !matches!(expect, Expect::NotStaged(_)));
+                expect.push(Expect::StagedIn(group.clone(), staged));
+            }
+        }
+        // A freeze that is there stays as it is.
+        if goes && !is_readable && matches!(self.backend.frozen(group).await, Ok(None)) {
+            expect.push(Expect::NotFrozen(group.clone()));
+            ops.push(Op::Freeze(group.clone(), freeze));
+        }
+        self.write("answer_of_damaged", expect, ops).await?;
         Ok(())
     }
 

@@ -20,6 +20,12 @@ impl<B: Backend> Ledger<B> {
         Ok(self.backend.unanswered(of, in_hand, limit).await?)
     }
 
+    /// One message of the inbox.
+    pub async fn message(&self, row: InboxSeq) -> Result<Option<InboxRow>, LedgerError> {
+        let before = row.get().checked_sub(1).map(InboxSeq::new);
+        Ok(self.backend.inbox(before, 1).await?.into_iter().find(|found| found.seq == row))
+    }
+
     /// How much waits in the queues.
     pub async fn queues(&self) -> Result<Queues, LedgerError> {
         Ok(self.backend.queues().await?)

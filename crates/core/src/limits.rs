@@ -48,7 +48,7 @@ pub const FULL_TABLE_SWEPT_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the same message gets the same refusal.
 pub const REFUSAL_REMEMBERED: Duration = Duration::from_hours(24);
-/// Answers remembered; above that, those that expire next are forgotten.
+/// Answers remembered; above that, refusals are forgotten before their time.
 pub const ANSWERS_REMEMBERED: u64 = 1_000_000;
 /// Expired answers forgotten in one write.
 pub const ANSWERS_FORGOTTEN_AT_ONCE: usize = 500;

@@ -247,11 +247,11 @@ impl<B: Backend> Ledger<B> {
         Ok(())
     }
 
-    /// Forgets a page of answers that expired, or, where too many are remembered, of those that expire next. Says
-    /// how many; a full page may not be the last.
+    /// Forgets a page of answers that expired, or, where too many are remembered, of refusals that expire next: an acceptance
+    /// goes with its epoch alone. Says how many; a full page may not be the last.
     pub async fn forget(&self, now: Timestamp) -> Result<usize, LedgerError> {
         let crowded = self.backend.depths().await?.answers > limits::ANSWERS_REMEMBERED;
-        let until = if crowded { Timestamp::END } else { now };
+        let until = if crowded { now.plus(limits::REFUSAL_REMEMBERED) } else { now };
         let keys = self.backend.expired_answers(until, limits::ANSWERS_FORGOTTEN_AT_ONCE).await?;
         let count = keys.len();
         if !keys.is_empty() {

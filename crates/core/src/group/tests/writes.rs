@@ -25,6 +25,9 @@ use crate::shares::{Held, Shares};
 struct Noting {
     batches: Mutex<Vec<Batch>>,
     damaged: Option<Damaged>,
+    /// Answers, and when they expire; each is counted so often.
+    answers: Vec<(AnswerKey, Timestamp)>,
+    each: u64,
 }
 
 /// Which records of its group are.
@@ -68,8 +71,9 @@ impl Backend for Noting {
     async fn answer(&self, _: AnswerKey) -> Found<Option<Answer>> {
         Ok(None)
     }
-    async fn expired_answers(&self, _: Timestamp, _: usize) -> Found<Vec<AnswerKey>> {
-        Ok(Vec::new())
+    async fn expired_answers(&self, before: Timestamp, _: usize) -> Found<Vec<AnswerKey>> {
+        let expired = self.answers.iter().filter(|(_, expires_at)| *expires_at <= before);
+        Ok(expired.map(|(key, _)| *key).collect())
     }
     async fn owed(&self, _: Option<OwedId>, _: usize) -> Found<Vec<OwedRow>> {
         Ok(Vec::new())
@@ -145,7 +149,7 @@ impl Backend for Noting {
         Ok(Queues::default())
     }
     async fn depths(&self) -> Found<Depths> {
-        Ok(Depths::default())
+        Ok(Depths { answers: self.answers.len() as u64 * self.each, ..Depths::default() })
     }
 }
 
@@ -447,5 +451,18 @@ fn a_registration_that_is_staged_is_not_taken_up_in_an_older_copy() {
         assert_eq!(!store.records().staged_groups().is_empty(), stays, "what came later stays");
         let left = store.records().inbox(None, 9).iter().map(|row| row.seq).collect::<Vec<_>>();
         assert_eq!(left, [InboxSeq::new(1)]);
+    }
+}
+
+/// What was accepted is answered as it was for as long as the log has it, however many answers there are.
+#[test]
+fn a_crowd_of_answers_costs_refusals_and_no_acceptance() {
+    let tomorrow = now().plus(limits::REFUSAL_REMEMBERED);
+    let answers = vec![(key(1), now()), (key(2), tomorrow), (key(3), Timestamp::END)];
+    for (each, forgotten) in [(1, vec![key(1)]), (limits::ANSWERS_REMEMBERED, vec![key(1), key(2)])] {
+        let ledger = Ledger::new(Noting { answers: answers.clone(), each, ..Noting::default() });
+        assert_eq!(done(ledger.forget(now())).unwrap(), forgotten.len());
+        let [batch] = written(&ledger).try_into().unwrap();
+        assert_eq!(batch.ops, forgotten.into_iter().map(Op::Forget).collect::<Vec<_>>());
     }
 }

@@ -42,9 +42,9 @@ impl Chance {
 pub(super) enum Habit {
     /// Devices propose, rather than commit.
     Proposals,
-    /// Much must happen outside first.
+    /// Much must happen outside first, and takes its time.
     Slow,
-    /// The operator freezes groups, and lets them go on again.
+    /// The same, and the operator freezes groups and lets them go on again.
     Frozen,
     /// Devices send everything twice.
     Twins,
@@ -58,6 +58,17 @@ impl Habit {
             2 => Self::Frozen,
             _ => Self::Twins,
         }
+    }
+}
+
+impl Habit {
+    pub(super) fn is_slow(self) -> bool {
+        matches!(self, Self::Slow | Self::Frozen)
+    }
+
+    /// Whether everything is often sent twice.
+    pub(super) fn has_twins(self) -> bool {
+        matches!(self, Self::Slow | Self::Twins)
     }
 }
 
@@ -88,7 +99,7 @@ impl Fate {
         Self {
             effects: match chance.below(16) {
                 0 => None,
-                5..=10 if Habit::of(seed) == Habit::Slow => Some(1),
+                5..=10 if Habit::of(seed).is_slow() => Some(1),
                 1..=4 => Some(1 + chance.below(2)),
                 _ => Some(0),
             },

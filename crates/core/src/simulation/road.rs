@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use super::chance::Habit;
 use super::house::{Doing, Note, Process};
 use super::people::Sent;
 use super::rules::Truth;
@@ -189,6 +190,7 @@ fn judge(
     now: Timestamp,
 ) -> Step {
     let fate = process.house.fate(row);
+    let silence = if Habit::of(process.house.seed) == Habit::Slow { 6 } else { 25 };
     while let Step::Need(need) = next {
         let fetched = match need {
             Need::Keys(keys) => {
@@ -199,7 +201,7 @@ fn judge(
                 };
                 Fetched::Keys(if fate.publishes { Ok(()) } else { Err(unknown()) })
             }
-            Need::Permit(_) if process.house.chance.one_in(25) => Fetched::Permit(Err(SILENCE)),
+            Need::Permit(_) if process.house.chance.one_in(silence) => Fetched::Permit(Err(SILENCE)),
             Need::Permit(question) => {
                 is_asked_rightly(process, group, case.command().get(), row, &question.intent);
                 Fetched::Permit(fate.permit(&question))

@@ -207,7 +207,8 @@ impl World {
     fn carry_out(&mut self) -> bool {
         let staged = self.house.store.look(Records::staged_groups);
         let Some((group, row)) = self.house.chance.pick(&staged).cloned() else { return false };
-        if self.house.chance.one_in(6) {
+        let haste = if Habit::of(self.house.seed).is_slow() { 24 } else { 6 };
+        if self.house.chance.one_in(haste) {
             return self.house.carried_out.borrow_mut().insert(row);
         }
         self.begin(|process, _| {
@@ -339,7 +340,7 @@ impl World {
         };
         let Some(message) = message else { return false };
         house.sent.borrow_mut().push(Rc::new(message));
-        let twins = Habit::of(house.seed) == Habit::Twins && chance.one_in(2);
+        let twins = Habit::of(house.seed).has_twins() && chance.one_in(2);
         house.stream.borrow_mut().extend([sent].repeat(1 + usize::from(twins)));
         true
     }

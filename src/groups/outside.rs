@@ -1,14 +1,18 @@
 //! What must happen in the room before a staged command counts: the events are sent, each once as far as anybody can see, and
 //! none without the room's leave.
 
+use std::collections::BTreeSet;
+
 use maypole_core::batch::Backend;
 use maypole_core::group::{Case, Group, Input, Outcome, Staged, Step, step};
+use maypole_core::ids::{GroupId, UserId};
 use maypole_core::ledger::{Durable, LedgerError};
 use maypole_core::limits;
 use maypole_core::rejection::Rejection;
 
 use super::road::{End, Road};
 use crate::clock;
+use crate::dialects::matrix::commands::room_of;
 use crate::dialects::matrix::effects::{self, StateEffect, Tried};
 use crate::dialects::matrix::telling::Asker;
 use crate::homeserver::Backoff;
@@ -23,10 +27,11 @@ impl<B: Backend> Road<B> {
         asker: &Asker,
         again: bool,
     ) -> Result<(), LedgerError> {
-        let outcome = match self.effects(group.as_ref(), staged, asker, again).await {
+        let mut outcome = match self.effects(group.as_ref(), staged, asker, again).await {
             Ok(outcome) => outcome,
             Err(rejection) => return self.refuse_staged(group.as_ref(), staged, asker, &rejection).await,
         };
+        outcome.unwanted = self.unwanted(staged.get().group(), case.adds()).await?;
         let input = Input::Outcome(outcome);
         let next = step(group.as_ref(), &mut case, input, self.matrix.terms(), clock::now());
         let next = self.judge(group.as_ref(), &mut case, next, asker).await;
@@ -34,6 +39,27 @@ impl<B: Backend> Road<B> {
             End::Decided => Ok(()),
             End::Refused(rejection) => self.refuse_staged(group.as_ref(), staged, asker, &rejection).await,
         }
+    }
+
+    /// Who was invited and is not wanted in the room any more must not learn how to join: time has passed since it was asked.
+    /// Where that cannot be had now, nothing is decided yet.
+    async fn unwanted(
+        &self,
+        group: &GroupId,
+        users: BTreeSet<UserId>,
+    ) -> Result<BTreeSet<UserId>, LedgerError> {
+        let Some(room) = room_of(group) else { return Ok(BTreeSet::new()) };
+        let mut unwanted = BTreeSet::new();
+        for user in users {
+            match self.matrix.permits().is_wanted(&room, &user).await {
+                Ok(true) => {}
+                Err(rejection @ Rejection::Unavailable { .. }) => {
+                    return Err(LedgerError::Unavailable(rejection.to_string()));
+                }
+                Ok(false) | Err(_) => drop(unwanted.insert(user)),
+            }
+        }
+        Ok(unwanted)
     }
 
     /// Sends the events that a staged command needs, each until the homeserver has taken or refused it, or has failed on it

@@ -4,14 +4,12 @@
 //! Whatever breaks off on the way is begun again: the message is in the inbox until its answer is written, and what was
 //! staged is taken up before anything else in its group.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use maypole_core::auth::Authenticated;
 use maypole_core::batch::{Backend, Expect};
 use maypole_core::group::{
-    Case, Command, Decision, Fetched, Frozen, Group, Input, Need, Request, Staged, Standing, Step, Terms,
-    step,
+    Case, Command, Fetched, Frozen, Group, Input, Need, Request, Staged, Standing, Step, Terms, step,
 };
 use maypole_core::ids::{ClientId, FreezeReason, GroupId, InboxSeq, UserId};
 use maypole_core::ledger::{Answered, Durable, Ledger, LedgerError};
@@ -285,16 +283,13 @@ impl<B: Backend> Road<B> {
         staged: Option<&Durable<Staged>>,
         asker: &Asker,
     ) -> Result<End, LedgerError> {
-        let mut decision = match next {
+        let decision = match next {
             Step::Decide(decision) => *decision,
             Step::Reject(rejection) => return Ok(End::Refused(rejection)),
             Step::Need(_) | Step::Stage(_) | Step::Amend(_) => {
                 return Err(LedgerError::Unavailable("a decision was taken out of turn".to_owned()));
             }
         };
-        if staged.is_some() {
-            self.withhold(&mut decision).await;
-        }
         let now = clock::now();
         let told = match self.matrix.teller().tell(&decision, asker, now).await {
             Ok(told) => told,
@@ -306,17 +301,6 @@ impl<B: Backend> Road<B> {
         record::accepted();
         tracing::debug!(group = ?id, %epoch, "accepted");
         Ok(End::Decided)
-    }
-
-    /// Who was invited and is not wanted in the room any more must not learn how to join: time has passed since it was asked.
-    async fn withhold(&self, decision: &mut Decision) {
-        let Some(room) = room_of(&decision.receipt.group) else { return };
-        let users: BTreeSet<UserId> = decision.added.iter().map(|added| added.client.user.clone()).collect();
-        for user in users {
-            if !self.matrix.permits().is_wanted(&room, &user).await.unwrap_or(false) {
-                decision.withheld.insert(user);
-            }
-        }
     }
 
     /// Refuses a command, in the write that takes it out of the inbox.

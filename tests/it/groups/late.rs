@@ -191,6 +191,9 @@ async fn who_is_not_wanted_any_more_gets_no_welcome() {
         assert!(welcomes.iter().all(|(_, device, _)| device.starts_with(CAROL)), "{welcomes:?}");
         within("nothing", scene.bob.sync(Duration::ZERO)).await;
         assert_eq!(scene.bob.device().epoch(&room), None);
+        // His leaf must go; carol has heard the Remove with the commit that brought it, and hers has carried it out.
+        let explained = explained(&scene.stage.house.service, room.as_str()).to_string();
+        assert!(explained.contains(CAROL) && !explained.contains(&bob_id), "{explained}");
         assert_eq!(one_story(&scene.proxy, &room), 3);
     }
     scene.stage.house.stop().await.unwrap();

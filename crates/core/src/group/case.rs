@@ -98,6 +98,8 @@ pub enum Fetched {
 pub struct Outcome {
     /// Which effects were refused, by their place, and why.
     pub refused: Vec<(usize, String)>,
+    /// Who was to be told how to join, and has no place there any more.
+    pub unwanted: BTreeSet<UserId>,
 }
 
 /// Something that a case lacks.
@@ -150,6 +152,14 @@ impl Case {
     /// The command.
     pub fn command(&self) -> &Authenticated<Command> {
         &self.command
+    }
+
+    /// Whose devices it adds, who are to be told how to join once it is decided; of a case that was staged.
+    pub fn adds(&self) -> BTreeSet<UserId> {
+        match &self.stage {
+            Stage::Staged(Verdict::Commit(commit), _) => commit.adds().cloned().collect(),
+            _ => BTreeSet::new(),
+        }
     }
 }
 
@@ -281,10 +291,10 @@ fn settle(
     Ok(Step::Stage(permit))
 }
 
-/// The accounts for whom something was refused.
+/// The accounts for whom something was refused, or that have no place there any more.
 fn withheld(permit: &Permit, outcome: &Outcome) -> BTreeSet<UserId> {
     let refused = outcome.refused.iter().filter_map(|(place, _)| permit.effects.get(*place));
-    refused.filter_map(|effect| effect.about.clone()).collect()
+    refused.filter_map(|effect| effect.about.clone()).chain(outcome.unwanted.iter().cloned()).collect()
 }
 
 fn judge(

@@ -313,6 +313,10 @@ impl Commit {
         &self.keys
     }
 
+    pub(super) fn adds(&self) -> impl Iterator<Item = &UserId> {
+        self.added.iter().map(|added| &added.client.user)
+    }
+
     pub(super) fn question(&self, command: &Command) -> Question {
         Question {
             caller: command.by.clone(),

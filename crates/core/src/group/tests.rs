@@ -394,7 +394,8 @@ fn an_invitation_waits_for_what_must_happen_first() {
     };
     let outcome = |case: &mut Case, refused: &[usize]| {
         let refused = refused.iter().map(|place| (*place, "no".to_owned())).collect();
-        let last = step(Some(&group), case, Input::Outcome(Outcome { refused }), &Here, now());
+        let last =
+            step(Some(&group), case, Input::Outcome(Outcome { refused, ..Outcome::default() }), &Here, now());
         answered(Some(&group), case, last, &permit, now())
     };
 

@@ -401,7 +401,13 @@ async fn conclude(
     };
     let place = fate.refused_of(&staged.get().permit);
     let refused = place.map(|place| (place, "so chance has it".to_owned())).into_iter().collect();
-    let next = step(group.as_ref(), &mut case, Input::Outcome(Outcome { refused }), &Here, now);
+    let next = step(
+        group.as_ref(),
+        &mut case,
+        Input::Outcome(Outcome { refused, ..Outcome::default() }),
+        &Here,
+        now,
+    );
     let judged = judge(process, group.as_ref(), &mut case, next, row, now);
     match judged {
         Step::Reject(rejection) => {

@@ -199,14 +199,20 @@ fn who_was_never_told_how_to_join_must_go() {
     let made = party.member(ALICE).add(&[carol.key_package().unwrap()]).unwrap();
     let about = |name: &str| Outside { about: UserId::parse(name), words: name.into() };
     let permit = Permit { effects: vec![about("@dan:b.org"), about("@carol:a.org")], cited: Vec::new() };
-    let mut case = commit(ALICE, party.group.epoch().get(), &made);
-    let staged = permitted(Some(&party.group), &mut case, &permit);
-    assert!(matches!(staged, Step::Stage(_)));
-    let refused = Outcome { refused: vec![(1, "no".to_owned())] };
-    let last = step(Some(&party.group), &mut case, Input::Outcome(refused), &Here, party.now);
-    let decision = decided(answered(Some(&party.group), &mut case, last, &permit, party.now));
-    assert_eq!(decision.agenda().leaving[0].causes, [Cause::Withheld]);
-    assert_eq!(decision.stapled.len(), 1);
+    let refused = Outcome { refused: vec![(1, "no".to_owned())], ..Outcome::default() };
+    let unwanted = Outcome { unwanted: [id(CAROL).user].into(), ..Outcome::default() };
+    let [_, decision] = [refused, unwanted].map(|outcome| {
+        let mut case = commit(ALICE, party.group.epoch().get(), &made);
+        let staged = permitted(Some(&party.group), &mut case, &permit);
+        assert!(matches!(staged, Step::Stage(_)));
+        assert_eq!(case.adds(), [id(CAROL).user].into());
+        let last = step(Some(&party.group), &mut case, Input::Outcome(outcome), &Here, party.now);
+        let decision = decided(answered(Some(&party.group), &mut case, last, &permit, party.now));
+        assert_eq!(decision.agenda().leaving[0].causes, [Cause::Withheld]);
+        assert_eq!(decision.withheld, [id(CAROL).user].into());
+        assert_eq!(decision.stapled.len(), 1);
+        decision
+    });
     party.enter(decision);
     assert_eq!(leaving(&party), [CAROL]);
 }

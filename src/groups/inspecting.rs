@@ -146,7 +146,8 @@ async fn follow<B: Backend>(
     })
 }
 
-fn link(entry: &Entry) -> Link {
+/// An entry of a log as a link of the chain of receipts.
+pub(super) fn link(entry: &Entry) -> Link {
     let receipt = serde_json::from_slice(&entry.receipt).unwrap_or_default();
     Link::new(receipt, Some(Sha256::of(&entry.message)))
 }

@@ -22,9 +22,11 @@ const DISK: &str = "what to do:
 ";
 
 /// What an operator does about damaged groups.
-const GROUPS: &str = "  A damaged group is neither mended nor begun anew: what needs the damaged part is refused, and all other groups are served.
-  Either replace the whole store by a backup: stop the service, move the store away, `maypole db import`, start. What was
-  decided since the backup is lost, and all groups are frozen until you say which ones did not go on (`maypole unfreeze`).
+const GROUPS: &str = "  A damaged group is never begun anew: what needs the damaged part is refused, and all other groups are served.
+  First try `maypole db mend ROOM --from BACKUP` with the service stopped: it puts back what is damaged of one group, if the
+  group then stands where it stood. If it cannot, either replace the whole store by a backup: stop the service, move the store
+  away, `maypole db import`, start. What was decided since the backup is lost, and all groups are frozen until you say which
+  ones did not go on (`maypole unfreeze`).
   Or leave it: those in the room can still write to each other, but nobody comes or goes; a new room, with a group of its
   own, takes its place.
 ";

@@ -2,6 +2,7 @@
 
 mod check;
 mod copies;
+mod mend;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,8 @@ enum Command {
     Export(copies::Export),
     /// Take a copy into a store that is empty, of whatever kind
     Import(copies::Import),
+    /// Put back from a copy what is damaged of one room's group, where the group then stands where it stood
+    Mend(mend::Mend),
     /// Write a copy into a folder, named by its time, and remove the oldest ones
     Backup(copies::Backup),
 }
@@ -35,6 +38,7 @@ impl Db {
             Command::Check(check) => check.run(surroundings),
             Command::Export(export) => export.run(surroundings),
             Command::Import(import) => import.run(surroundings),
+            Command::Mend(mend) => mend.run(surroundings),
             Command::Backup(backup) => backup.run(surroundings),
         }
     }

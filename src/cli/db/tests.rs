@@ -166,6 +166,65 @@ fn without_a_service_receipts_are_held_against_the_keys_that_are_configured() {
 }
 
 #[test]
+fn what_is_damaged_of_one_group_comes_back_from_a_copy_and_it_stands_where_it_stood() {
+    let place = Place::with_group(5);
+    let (copy, whole) = (place.path("copy"), db(&place, &["check"]).out);
+    assert_eq!(db(&place, &["export", text(&copy)]).exit, Exit::Ok);
+    let entries = place.entries();
+    let mend = |place: &Place| db(place, &["mend", ROOM, "--from", text(&copy)]);
+    let nothing = mend(&place);
+    assert!(nothing.exit == Exit::Store && nothing.err.contains("can be read: there is nothing to put back"));
+
+    for (epochs, tree, said) in [
+        (&[2, 5][..], false, "2 epochs of its log were put back"),
+        (&[][..], true, "0 epochs of its log and its tree were put back"),
+        (&[0, 1, 2, 3, 4, 5][..], true, "6 epochs of its log and its tree were put back"),
+    ] {
+        place.damage(epochs, tree);
+        assert_eq!(db(&place, &["check"]).exit, Exit::Store, "{epochs:?} {tree}");
+        let mended = mend(&place);
+        assert_eq!((mended.exit, mended.err.as_str()), (Exit::Ok, ""));
+        assert!(mended.out.contains("whole again, in epoch 5, where it stood") && mended.out.contains(said));
+        assert_eq!((db(&place, &["check"]).out, place.entries()), (whole.clone(), entries.clone()));
+    }
+}
+
+#[test]
+fn a_group_is_not_mended_by_what_does_not_lead_to_where_it_stands() {
+    let place = Place::with_group(5);
+    // Another group of the same name; an older copy; one that is damaged in the same place; one without the group.
+    let copies = [Place::with_group(5), Place::with_group(3), Place::with_group(5), Place::new()];
+    copies[2].damage(&[4], false);
+    fill(&copies[3], false);
+    place.damage(&[4], false);
+    let before = db(&place, &["check"]).out;
+    let reasons = [
+        "the group would not stand where it stood",
+        "epoch 4 of its log is not in it",
+        "epoch 4 of its log is not in it",
+        "epoch 4 of its log is not in it",
+    ];
+    for (from, why) in copies.iter().zip(reasons) {
+        let copy = from.path("copy");
+        let _ = db(from, &["export", text(&copy)]);
+        let ran = db(&place, &["mend", ROOM, "--from", text(&copy)]);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Store, ""), "{why}");
+        assert!(ran.err.contains(why), "{}", ran.err);
+        let unknown = db(&place, &["mend", "!other:a.org", "--from", text(&copy)]);
+        assert!(
+            unknown.exit == Exit::Store && unknown.err.contains("no group of that room"),
+            "{}",
+            unknown.err
+        );
+        let cut = &fs::read(&copy).unwrap()[..99];
+        fs::write(&copy, cut).unwrap();
+        let cut = db(&place, &["mend", ROOM, "--from", text(&copy)]);
+        assert!(cut.exit == Exit::Store && cut.err.contains("cut short"), "{}", cut.err);
+        assert_eq!(db(&place, &["check"]).out, before);
+    }
+}
+
+#[test]
 fn backups_have_the_name_of_their_time_and_old_ones_go() {
     let place = Place::new();
     fill(&place, false);
@@ -207,6 +266,8 @@ fn a_running_service_is_asked_part_by_part() {
     let file = place.path("copy");
     let ran = db(&place, &["export", text(&file)]);
     assert_eq!((ran.exit, ran.err.as_str()), (Exit::Ok, ""));
+    let ran = db(&place, &["mend", ROOM, "--from", text(&file)]);
+    assert!(ran.exit == Exit::Failed && ran.err.contains("the service runs: stop it first"), "{}", ran.err);
     stop.cancel();
     runtime.block_on(serving).unwrap();
 

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use maypole_core::batch::{Backend as _, Op};
 use maypole_core::group::{Entry, Head, Snapshot};
 use maypole_core::ids::{Epoch, GroupId, UserId};
+use maypole_core::receipt::Receipt;
 use maypole_core::time::Timestamp;
 use maypole_mls::{Strict, UnixSeconds};
+use maypole_room::receipt::RoomReceipt;
 use maypole_testkit::forge::{Forge, Founding, GroupInfoDraft, Shape, Suite};
 use tempfile::TempDir;
 
 use super::{Ran, maypole, text};
-use crate::admin::tests::receipts::{USER, chain, message};
+use crate::admin::tests::receipts::{USER, chain, message, of_room, receipt};
 use crate::dialects::matrix::terms::MatrixTerms;
 use crate::keys::Keys;
 use crate::storage::conformance::samples::{batch, client};
@@ -56,6 +58,28 @@ impl Place {
         });
     }
 
+    /// Damages what lies in files of their own: the entries of these epochs and, if that is wanted, the tree.
+    pub(crate) fn damage(&self, epochs: &[u64], tree: bool) {
+        let is_entry = |bytes: &[u8], epoch: u64| bytes.windows(9_000).any(|part| part == group_info(epoch));
+        let mut damaged = 0;
+        let mut folders = vec![self.path("data/sled/bulk")];
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let bytes = fs::read(&path).unwrap();
+                let is_tree = bytes.windows(9).any(|part| part == b"@user39:a");
+                if (tree && is_tree) || epochs.iter().any(|epoch| is_entry(&bytes, *epoch)) {
+                    fs::write(path, "something else").unwrap();
+                    damaged += 1;
+                }
+            }
+        }
+        assert_eq!(damaged, epochs.len() + usize::from(tree));
+    }
+
     /// The log of the group.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -79,18 +103,29 @@ impl Place {
     }
 }
 
+/// Members of the group: enough for its tree to lie in a file of its own.
+pub(crate) const MEMBERS: u32 = 40;
+
+/// The GroupInfo of an epoch, which nobody looks into.
+fn group_info(epoch: u64) -> Vec<u8> {
+    vec![u8::try_from(epoch).unwrap(); 9_000]
+}
+
 /// What puts the group into a store.
 pub(crate) fn group(keys: &Keys, last: u64) -> Vec<Op> {
     let (id, at) = (GroupId::parse(ROOM).unwrap(), Epoch::new(last).unwrap());
     let founding = Founding {
         group_id: ROOM.as_bytes().to_vec(),
         epoch: last,
-        ..Founding::of(Suite::One, 3, Shape::Bare, 1)
+        ..Founding::of(Suite::One, MEMBERS, Shape::Bare, 1)
     };
     let info = Forge::new(&founding).unwrap().group_info(&GroupInfoDraft::by(0).with_tree()).unwrap();
     let mls = maypole_mls::Group::import(&info, None, &Strict, UnixSeconds(1_700_000_000)).unwrap();
     let snapshot = Snapshot { epoch: at, bytes: mls.snapshot() };
-    let receipts = chain(last + 1);
+    let mut receipts = chain(last);
+    let prev = receipts.last().map(RoomReceipt::hash);
+    let tree_hash = mls.tree_hash().to_vec();
+    receipts.push(of_room(Receipt { tree_hash, ..receipt(last, prev) }));
     let head = Head {
         group: id.clone(),
         epoch: at,
@@ -115,7 +150,8 @@ pub(crate) fn group(keys: &Keys, last: u64) -> Vec<Op> {
             left: Vec::new(),
             message: message(epoch.get()),
             delta: Vec::new(),
-            group_info: Vec::new(),
+            // More than stands in a record: it lies beside, in a file.
+            group_info: group_info(epoch.get()),
             cited: Vec::new(),
             receipt: signed.to_string().into_bytes(),
             notes: Vec::new(),

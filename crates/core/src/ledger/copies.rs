@@ -2,8 +2,8 @@
 
 use super::{Ledger, LedgerError};
 use crate::batch::{Backend, BackendError, Expect, Op};
-use crate::group::Frozen;
-use crate::ids::{GroupId, Sha256};
+use crate::group::{Entry, Frozen, Head, Snapshot};
+use crate::ids::{Epoch, GroupId, Sha256};
 use crate::limits;
 use crate::records::{Depths, Incoming, Progress, SetAside, SetAsideKind};
 use crate::time::Timestamp;
@@ -41,6 +41,38 @@ impl<B: Backend> Ledger<B> {
     /// Takes over more of it, as long as the store is nobody's.
     pub async fn take_over(&self, ops: Vec<Op>) -> Result<(), LedgerError> {
         self.write("take_over", vec![Expect::Unbound], ops).await?;
+        Ok(())
+    }
+
+    /// Puts parts of a group back that were damaged: entries of its log, and its tree, with the head that names that. The group
+    /// stays where it stands, and whoever calls this has seen that the parts lead there.
+    ///
+    /// What is damaged is taken away first, in a write of its own: a store may know large bytes by their hash, and take those
+    /// that it has for whole. Broken off in between, the parts are missing, as before.
+    pub async fn mend(
+        &self,
+        group: &GroupId,
+        at: Epoch,
+        entries: Vec<Entry>,
+        tree: Option<(Head, Snapshot)>,
+    ) -> Result<(), LedgerError> {
+        if tree.as_ref().is_some_and(|(head, _)| head.group != *group || head.epoch != at) {
+            let what = "a group that is mended stays where it stands".to_owned();
+            return Err(LedgerError::Unavailable(what));
+        }
+        let stands = || vec![Expect::GroupAt(group.clone(), Some(at))];
+        // The oldest last: until then the log begins where it did.
+        for entry in entries.into_iter().rev() {
+            let away = vec![Op::RemoveEntry(group.clone(), entry.epoch)];
+            self.write("mend_away", stands(), away).await?;
+            self.write("mend_entry", stands(), vec![Op::Append(group.clone(), entry)]).await?;
+        }
+        if let Some((head, snapshot)) = tree {
+            let nothing = Snapshot { epoch: snapshot.epoch, bytes: Vec::new() };
+            self.write("mend_away", stands(), vec![Op::PutSnapshot(group.clone(), nothing)]).await?;
+            let back = vec![Op::PutSnapshot(group.clone(), snapshot), Op::SetHead(head)];
+            self.write("mend_tree", stands(), back).await?;
+        }
         Ok(())
     }
 

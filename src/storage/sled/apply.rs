@@ -280,18 +280,8 @@ impl Engine {
                 self.note_number(key.clone(), number);
                 self.put_of_group(changes, kind, key, &packed)?;
             }
-            PackedOp::Stage(group, row, packed) => {
-                let key = keys::of_group(Kind::Staged, &group);
-                self.staged.insert(key.clone(), Some((group, row)));
-                put(changes, Kind::Staged, key, &packed);
-                self.count_staged();
-            }
-            PackedOp::Unstage(group) => {
-                let key = keys::of_group(Kind::Staged, &group);
-                self.staged.remove(&key);
-                self.remove(changes, key)?;
-                self.count_staged();
-            }
+            PackedOp::Stage(group, row, packed) => self.stage(changes, group, row, &packed),
+            PackedOp::Unstage(group) => self.unstage(changes, &group)?,
             PackedOp::RemoveEntry(group, epoch) => {
                 self.remove(changes, keys::entry(&group, epoch.get()))?;
             }
@@ -321,6 +311,21 @@ impl Engine {
             self.depths.groups = self.depths.groups.saturating_add(u64::from(kind == Kind::Head));
         }
         put(changes, kind, key, packed);
+        Ok(())
+    }
+
+    fn stage(&mut self, changes: &mut Changes, group: GroupId, row: InboxSeq, packed: &Packed) {
+        let key = keys::of_group(Kind::Staged, &group);
+        self.staged.insert(key.clone(), Some((group, row)));
+        put(changes, Kind::Staged, key, packed);
+        self.count_staged();
+    }
+
+    fn unstage(&mut self, changes: &mut Changes, group: &GroupId) -> Result<(), Failure> {
+        let key = keys::of_group(Kind::Staged, group);
+        self.staged.remove(&key);
+        self.remove(changes, key)?;
+        self.count_staged();
         Ok(())
     }
 

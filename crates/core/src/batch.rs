@@ -12,6 +12,7 @@ use crate::ids::{
     ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, Sha256, ShelfPlace, SyncToken,
     UserId,
 };
+use crate::limits;
 use crate::records::{
     Answer, AnswerKey, Depths, InboxItem, InboxRow, Owed, OwedRow, Progress, PushTransaction, Queues,
     SetAside,
@@ -131,6 +132,24 @@ pub enum Op {
     SkipTo(Progress),
 }
 
+/// Whether a page of a log that has so many bytes has room for an entry of this size, which is then counted in.
+///
+/// ```
+/// use maypole_core::{batch::has_room, limits::LOG_PAGE_BYTES};
+///
+/// let mut page_bytes = 0;
+/// assert!(has_room(&mut page_bytes, 2 * LOG_PAGE_BYTES), "the first one always has");
+/// assert!(!has_room(&mut page_bytes, 1));
+/// ```
+pub fn has_room(page_bytes: &mut usize, entry_bytes: usize) -> bool {
+    let whole = page_bytes.saturating_add(entry_bytes.max(1));
+    let has_room = *page_bytes == 0 || whole <= limits::LOG_PAGE_BYTES;
+    if has_room {
+        *page_bytes = whole;
+    }
+    has_room
+}
+
 /// Why a back end did not apply a batch or answer a question.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
@@ -221,7 +240,8 @@ pub trait Backend: Send + Sync + 'static {
         group: &GroupId,
     ) -> impl Future<Output = Result<Option<Snapshot>, BackendError>> + Send;
 
-    /// Entries of a group's log from an epoch on, in order.
+    /// Entries of a group's log from an epoch on, in order: so many at most, and no more than [`limits::LOG_PAGE_BYTES`] of
+    /// them, where that is more than one. A short page is not the last; the page after the last is empty.
     fn log(
         &self,
         group: &GroupId,

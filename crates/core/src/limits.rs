@@ -130,6 +130,8 @@ pub const STAGED_AT_START: usize = 100_000;
 pub const FREEZE_REASON_BYTES: usize = 512;
 /// Entries of a group's log that are read at once.
 pub const LOG_PAGE: usize = 16;
+/// Bytes of entries that are read at once, where that is more than one: a large one is read alone.
+pub const LOG_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// What a member takes in memory beside the bytes of its leaf and path.
 pub const GROUP_MEMBER_BYTES: usize = 1_024;
 /// What a group takes in memory besides its members.
@@ -267,6 +269,8 @@ pub const SLED_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 pub const SLED_UNSYNCED_BYTES: u64 = 2 * 1024 * 1024;
 /// Keys that the embedded store writes at once; larger batches go through a journal.
 pub const SLED_BATCH_WRITES: usize = 128;
+/// Groups whose epochs, and whose agendas' revisions, the embedded store knows without reading them.
+pub const SLED_NUMBERS_KEPT: usize = 20_000;
 /// Memory that the embedded store may use for its pages.
 pub const SLED_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of the embedded store's log that are read at once to seal it.
@@ -275,8 +279,10 @@ pub const SEAL_READ_BYTES: usize = 1024 * 1024;
 pub const BULK_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Threads that write files beside the embedded store.
 pub const BULK_THREADS: usize = 8;
-/// Sessions with a PostgreSQL that are open at once, unless the operator says otherwise.
+/// Sessions of one process with a PostgreSQL that are open at once for its work.
 pub const POSTGRES_CONNECTIONS: u32 = 16;
+/// Sessions besides, in which it says that it is alive, however many wait for one of those.
+pub const POSTGRES_LEASE_CONNECTIONS: u32 = 2;
 /// How long a session with it may take to open, or to become free.
 pub const POSTGRES_CONNECT: Duration = Duration::from_secs(10);
 /// How long one statement of it may take.
@@ -290,6 +296,16 @@ pub const POSTGRES_IDLE: Duration = Duration::from_secs(4);
 pub const POSTGRES_PATIENCE: Duration = Duration::from_secs(40);
 /// How often a transaction is tried that others were in the way of.
 pub const POSTGRES_TRIES: usize = 16;
+/// The pause before the second try, and twice as long before each that follows.
+pub const POSTGRES_TRY_FIRST: Duration = Duration::from_millis(1);
+/// The longest of these pauses.
+pub const POSTGRES_TRY_LAST: Duration = Duration::from_millis(100);
+/// Rows of a table without a bound of its own that are counted whenever somebody asks how many there are.
+pub const POSTGRES_COUNTED_ROWS: usize = 10_000;
+/// How often a table with more is counted whole.
+pub const POSTGRES_COUNT_EVERY: Duration = Duration::from_mins(1);
+/// Shares of the work of one store. Never changed: what is stored says to which one it belongs.
+pub const SHARES: u8 = 64;
 /// How long a process that shares a store counts as alive after it last said so.
 pub const LEASE_TERM: Duration = Duration::from_secs(10);
 /// How often it says so.
@@ -396,6 +412,8 @@ pub const COPY_PAGE_BYTES: usize = 1024 * 1024;
 pub const COPY_FRAME_BYTES: u32 = 80 * 1024 * 1024;
 /// Bytes of what was overwritten or removed while the embedded store is copied that are kept for the copy.
 pub const COPY_KEPT_BYTES: usize = 64 * 1024 * 1024;
+/// About what a record that is kept so takes beside its bytes.
+pub const COPY_KEPT_ENTRY_BYTES: usize = 100;
 /// Bytes of the files beside it that are kept for the copy.
 pub const COPY_KEPT_FILE_BYTES: u64 = 1024 * 1024 * 1024;
 /// Messages of the inbox that are looked at at once where a store has gone back.

@@ -7,9 +7,7 @@
 use std::fmt;
 
 use crate::ids::{GroupId, Lane, Sha256, UserId};
-
-/// How many shares there are. Never changed: what is stored says to which one it belongs.
-pub const SHARES: u8 = 64;
+use crate::limits;
 
 /// One part of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +16,7 @@ pub struct Share(u8);
 impl Share {
     /// The share with a number, if there is one.
     pub const fn new(number: u8) -> Option<Self> {
-        if number < SHARES { Some(Self(number)) } else { None }
+        if number < limits::SHARES { Some(Self(number)) } else { None }
     }
 
     /// The share of a group.
@@ -33,12 +31,12 @@ impl Share {
 
     /// The share of a lane: that of whom or what it is for.
     pub fn of_lane(lane: &Lane) -> Self {
-        Self(lane.hash_byte() % SHARES)
+        Self(lane.hash_byte() % limits::SHARES)
     }
 
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..SHARES).map(Self)
+        (0..limits::SHARES).map(Self)
     }
 
     /// Its number.
@@ -47,7 +45,7 @@ impl Share {
     }
 
     fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::of(bytes).first() % SHARES)
+        Self(Sha256::of(bytes).first() % limits::SHARES)
     }
 }
 

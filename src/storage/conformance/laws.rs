@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use maypole_core::batch::{Backend, BackendError, Expect, Op};
+use maypole_core::group::Entry;
 use maypole_core::ids::{InboxSeq, OwedId};
 use maypole_core::limits;
 use maypole_core::memory::Records;
@@ -30,6 +31,7 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     of_many_commits_of_one_epoch_one_wins(&place()).await;
     of_many_amendments_of_one_agenda_one_wins(&place()).await;
     a_log_is_read_in_order_and_in_pages(&place()).await;
+    Box::pin(a_page_of_a_log_has_a_bound_in_bytes(&place())).await;
     a_freeze_stays_until_it_is_lifted(&place()).await;
     what_is_in_hand_is_not_given_again(&place()).await;
     a_log_begins_where_what_was_removed_ended(&place()).await;
@@ -347,6 +349,32 @@ async fn a_log_begins_where_what_was_removed_ended(place: &impl Place) {
     assert_eq!(store.log(&group(2), epoch(0), 9).await.unwrap().len(), 4, "another group's log is whole");
     store.apply(batch(Vec::new(), vec![removed(256), removed(257)])).await.unwrap();
     assert_eq!(store.log_begins(&group(1)).await.unwrap(), None);
+    place.close(store).await;
+}
+
+async fn a_page_of_a_log_has_a_bound_in_bytes(place: &impl Place) {
+    let store = place.open().await;
+    let large = limits::LOG_PAGE_BYTES / 4;
+    // Of the largest the message alone is more than a page.
+    let sizes = [large, large, large, 10, 2 * limits::LOG_PAGE_BYTES, 10, large, 10];
+    for (at, size) in (1..).zip(sizes) {
+        store.apply(batch(Vec::new(), vec![Op::Append(group(1), entry(at, size))])).await.unwrap();
+    }
+    let (mut next, mut pages) = (epoch(0), Vec::new());
+    loop {
+        let page = store.log(&group(1), next, limits::LOG_PAGE).await.unwrap();
+        let Some(last) = page.last() else { break };
+        next = last.epoch.next().unwrap();
+        pages.push(page);
+    }
+    let epochs = |page: &[Entry]| page.iter().map(|entry| entry.epoch.get()).collect::<Vec<_>>();
+    let found: Vec<_> = pages.iter().map(|page| epochs(page)).collect();
+    assert_eq!(found, [vec![1, 2], vec![3, 4], vec![5], vec![6, 7, 8]]);
+    for (entry_found, (at, size)) in pages.iter().flatten().zip((1..).zip(sizes)) {
+        assert!(*entry_found == entry(at, size), "epoch {at}");
+    }
+    assert_eq!(epochs(&store.log(&group(1), epoch(5), 1).await.unwrap()), [5]);
+    assert!(store.log(&group(1), epoch(1), 0).await.unwrap().is_empty());
     place.close(store).await;
 }
 

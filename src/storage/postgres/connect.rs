@@ -55,8 +55,9 @@ pub(crate) fn is_address(text: &str) -> bool {
     ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
-/// Opens a bounded number of sessions, one for the beginning.
-pub(super) async fn connect(address: &str, connections: u32) -> Result<PgPool, OpenError> {
+/// Opens a bounded number of sessions for the work, one for the beginning; and later, when they are needed, the few in which a
+/// process says that it is alive.
+pub(super) async fn connect(address: &str, connections: u32) -> Result<(PgPool, PgPool), OpenError> {
     let options = Some(address).filter(|address| is_address(address)).map(PgConnectOptions::from_str);
     let options = options.and_then(Result::ok).ok_or(OpenError::Address)?;
     let milliseconds = |limit: std::time::Duration| limit.as_millis().to_string();
@@ -66,15 +67,12 @@ pub(super) async fn connect(address: &str, connections: u32) -> Result<PgPool, O
         ("lock_timeout", milliseconds(limits::POSTGRES_LOCK)),
         ("idle_in_transaction_session_timeout", milliseconds(limits::POSTGRES_IDLE)),
     ]);
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(limits::POSTGRES_CONNECT)
-        .connect_with(options)
-        .await
-        .map_err(OpenError::Unreachable)?;
+    let pool_of =
+        |sessions| PgPoolOptions::new().max_connections(sessions).acquire_timeout(limits::POSTGRES_CONNECT);
+    let pool = pool_of(connections).connect_with(options.clone()).await.map_err(OpenError::Unreachable)?;
     check_promises(&pool).await?;
     change_tables(&pool).await?;
-    Ok(pool)
+    Ok((pool, pool_of(limits::POSTGRES_LEASE_CONNECTIONS).connect_lazy_with(options)))
 }
 
 /// Refuses a database that acknowledges what is not on its disk.

@@ -7,14 +7,15 @@
 use std::time::Duration;
 
 use maypole_core::ids::ProcessId;
-use maypole_core::shares::{Held, SHARES, Share, Shares};
+use maypole_core::limits;
+use maypole_core::shares::{Held, Share, Shares};
 use sqlx::{PgConnection, PgPool, Row as _};
 
 use super::failure::Failure;
 use super::read::numbers;
 
 /// The number, in the table of shares, of the right to read the homeserver's stream.
-const STREAM: i16 = SHARES as i16;
+const STREAM: i16 = limits::SHARES as i16;
 /// The number of the lock under which shares change hands.
 const DEAL: i64 = 0x6d61_7970_6f6c_6501;
 /// Processes that have not been heard of in time. One that hangs in the middle of saying so holds up nobody.
@@ -37,7 +38,7 @@ pub(super) async fn renew(pool: &PgPool, process: ProcessId, term: Duration) -> 
     }
     let count = sqlx::query("SELECT count(*) FROM processes WHERE until >= now()");
     let count: i64 = count.fetch_one(&mut *connection).await?.try_get(0)?;
-    let part = u32::from(SHARES).div_ceil(u32::try_from(count).unwrap_or(u32::MAX).max(1));
+    let part = u32::from(limits::SHARES).div_ceil(u32::try_from(count).unwrap_or(u32::MAX).max(1));
     let mut shares = held(connection, process).await?;
     let missing = i64::from(part.saturating_sub(shares.count()));
     if deals && missing > 0 {

@@ -6,6 +6,7 @@
 
 mod connect;
 mod copy;
+mod depths;
 mod expect;
 mod failure;
 mod leases;
@@ -18,6 +19,7 @@ mod shelves;
 #[cfg(test)]
 mod tests;
 mod together;
+mod tries;
 mod write;
 
 use std::collections::BTreeSet;
@@ -41,23 +43,28 @@ use tokio::sync::watch;
 pub use self::connect::OpenError;
 pub(crate) use self::connect::is_address;
 pub use self::copy::Copying;
+use self::depths::Counted;
 use self::failure::Failure;
+use self::tries::tried;
 use super::Health;
-use crate::clock;
 use crate::telemetry;
 
 /// The store on PostgreSQL. Clones are the same store.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
+    /// For saying that a process is alive: never behind the work.
+    leases: PgPool,
+    counted: Arc<Counted>,
     health: Arc<watch::Sender<Health>>,
 }
 
 impl Store {
     /// Opens the store in a database, making its tables if they are not there.
     pub async fn open(address: &str, connections: u32) -> Result<Self, OpenError> {
-        let pool = connect::connect(address, connections).await?;
-        Ok(Self { pool, health: Arc::new(watch::Sender::new(Health::Ready)) })
+        let (pool, leases) = connect::connect(address, connections).await?;
+        let health = Arc::new(watch::Sender::new(Health::Ready));
+        Ok(Self { pool, leases, counted: Arc::default(), health })
     }
 
     /// Whether the store can be used, as of the last time that it was, and whenever that changes.
@@ -78,7 +85,7 @@ impl Store {
 
     /// Closes every session; whatever comes later is refused.
     pub async fn close(&self) {
-        self.pool.close().await;
+        tokio::join!(self.pool.close(), self.leases.close());
         self.health.send_replace(Health::Closed);
     }
 
@@ -110,21 +117,12 @@ impl Store {
         outcome.map_err(BackendError::from)
     }
 
-    /// Tries a batch until it is written or does not fit, a bounded number of times.
-    async fn write(&self, batch: &Batch) -> Result<Result<Vec<OwedId>, BackendError>, Failure> {
-        for _ in 1..limits::POSTGRES_TRIES {
-            match in_time(write::attempt(&self.pool, batch)).await {
-                Err(Failure::Beaten(error)) => {
-                    telemetry::record::write_retried(batch.name);
-                    tracing::debug!(transaction = batch.name, %error, "trying again");
-                }
-                done => {
-                    return done.map(|done| done.map_err(|expect| BackendError::Conflict(Box::new(expect))));
-                }
-            }
-        }
-        let last = in_time(write::attempt(&self.pool, batch)).await?;
-        Ok(last.map_err(|expect| BackendError::Conflict(Box::new(expect))))
+    /// Carries out a transaction of who works on what, in a session that no other work can take.
+    async fn lease<T, F>(&self, name: &'static str, attempt: impl Fn() -> F) -> Result<T, BackendError>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        self.noted(tried(name, attempt).await)
     }
 }
 
@@ -135,10 +133,8 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T
 
 impl Backend for Store {
     async fn apply(&self, batch: Batch) -> Result<Vec<OwedId>, BackendError> {
-        let asked_at = clock::monotonic();
-        let written = self.noted(self.write(&batch).await)?;
-        telemetry::record::write_took(batch.name, asked_at.elapsed());
-        written
+        let written = tried(batch.name, || write::attempt(&self.pool, &batch)).await;
+        self.noted(written)?.map_err(|expect| BackendError::Conflict(Box::new(expect)))
     }
 
     async fn owner(&self) -> Result<Option<UserId>, BackendError> {
@@ -236,15 +232,15 @@ impl Backend for Store {
     }
 
     async fn renew(&self, process: ProcessId, term: Duration) -> Result<Held, BackendError> {
-        self.ask(leases::renew(&self.pool, process, term)).await
+        self.lease("renew", || leases::renew(&self.leases, process, term)).await
     }
 
     async fn give_up(&self, process: ProcessId, shares: Shares) -> Result<(), BackendError> {
-        self.ask(leases::give_up(&self.pool, process, shares)).await
+        self.lease("give_up", || leases::give_up(&self.leases, process, shares)).await
     }
 
     async fn retire(&self, process: ProcessId) -> Result<(), BackendError> {
-        self.ask(leases::retire(&self.pool, process)).await
+        self.lease("retire", || leases::retire(&self.leases, process)).await
     }
 
     async fn stocked(
@@ -285,6 +281,6 @@ impl Backend for Store {
     }
 
     async fn depths(&self) -> Result<Depths, BackendError> {
-        self.ask(read::depths(&self.pool)).await
+        self.ask(depths::depths(&self.pool, &self.counted)).await
     }
 }

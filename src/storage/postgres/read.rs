@@ -4,7 +4,7 @@
 use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, Sha256, SyncToken, UserId};
 use maypole_core::limits;
-use maypole_core::records::{Answer, AnswerKey, Depths, Progress, SetAside};
+use maypole_core::records::{Answer, AnswerKey, Progress, SetAside};
 use maypole_core::shares::Shares;
 use maypole_core::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::number::{from_column, limit, to_column};
 use super::pages::readable_rows;
 use super::record::{Damage, Table, entry_key, open};
+use super::tries::tried;
 use super::write::BEGIN;
 use crate::telemetry;
 
@@ -137,8 +138,13 @@ pub(super) async fn log(
     from: Epoch,
     rows: usize,
 ) -> Result<Vec<Entry>, Failure> {
-    let query = "SELECT epoch, record FROM log WHERE group_id = $1 AND epoch >= $2 ORDER BY epoch LIMIT $3";
+    // How long a record is can be told without reading it.
+    let query = "WITH page AS (SELECT epoch, record FROM log WHERE group_id = $1 AND epoch >= $2 ORDER BY epoch LIMIT $3), \
+                 sized AS (SELECT epoch, record, sum(octet_length(record)) OVER run AS bytes, \
+                 row_number() OVER run AS place FROM page WINDOW run AS (ORDER BY epoch)) \
+                 SELECT epoch, record FROM sized WHERE place = 1 OR bytes <= $4 ORDER BY epoch";
     let query = sqlx::query(query).bind(group.as_bytes()).bind(to_column(from.get())).bind(limit(rows));
+    let query = query.bind(limit(limits::LOG_PAGE_BYTES));
     let first = entry_key(group, to_column(from.get()));
     let mut entries = Vec::new();
     for row in query.fetch_all(pool).await.map_err(Failure::about(Table::Log, &first))? {
@@ -207,21 +213,6 @@ pub(super) async fn groups(
     Ok(found)
 }
 
-pub(super) async fn depths(pool: &PgPool) -> Result<Depths, Failure> {
-    let query = "SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM owed), (SELECT count(*) FROM set_aside), \
-                 (SELECT count(*) FROM answers), (SELECT count(*) FROM groups), (SELECT count(*) FROM staged)";
-    let row = sqlx::query(query).fetch_one(pool).await?;
-    let count = |column: usize| row.try_get(column).map(from_column);
-    Ok(Depths {
-        inbox: count(0)?,
-        owed: count(1)?,
-        set_aside: count(2)?,
-        answers: count(3)?,
-        groups: count(4)?,
-        staged: count(5)?,
-    })
-}
-
 /// How many damaged records are kept for the operator.
 pub(super) async fn quarantined(pool: &PgPool) -> Result<u64, Failure> {
     Ok(from_column(sqlx::query("SELECT count(*) FROM quarantined").fetch_one(pool).await?.try_get(0)?))
@@ -254,22 +245,40 @@ pub(super) async fn quarantine(
             return Ok(());
         }
     };
+    let name = match key {
+        Key::Number(number) => number.to_be_bytes().to_vec(),
+        Key::Bytes(bytes) => bytes.to_vec(),
+    };
+    if tried("quarantine", || move_away(pool, table, remove, key, found, &name)).await? {
+        tracing::error!(table = table.name(), key = %name.escape_ascii(), "a damaged record was moved out of the way");
+        telemetry::record::quarantined(table.name());
+    }
+    Ok(())
+}
+
+/// Moves what was found from its table to the others that are kept; says whether it was still there.
+async fn move_away(
+    pool: &PgPool,
+    table: Table,
+    remove: &'static str,
+    key: Key<'_>,
+    found: &[u8],
+    name: &[u8],
+) -> Result<bool, Failure> {
     let mut transaction = pool.begin_with(BEGIN).await?;
-    let (remove, name) = match key {
-        Key::Number(number) => (sqlx::query(remove).bind(number), number.to_be_bytes().to_vec()),
-        Key::Bytes(bytes) => (sqlx::query(remove).bind(bytes), bytes.to_vec()),
+    let remove = match key {
+        Key::Number(number) => sqlx::query(remove).bind(number),
+        Key::Bytes(bytes) => sqlx::query(remove).bind(bytes),
     };
     if remove.bind(found).fetch_optional(&mut *transaction).await?.is_none() {
-        return Ok(());
+        return Ok(false);
     }
     let keep = "INSERT INTO quarantined (table_name, key, record) VALUES ($1, $2, $3)";
-    let keep = sqlx::query(keep).bind(table.name()).bind(&name).bind(found);
+    let keep = sqlx::query(keep).bind(table.name()).bind(name).bind(found);
     keep.execute(&mut *transaction).await?;
     let drop = "DELETE FROM quarantined WHERE number <= \
                 (SELECT number FROM quarantined ORDER BY number DESC OFFSET $1 LIMIT 1)";
     sqlx::query(drop).bind(limit(limits::QUARANTINED_ROWS)).execute(&mut *transaction).await?;
     transaction.commit().await?;
-    tracing::error!(table = table.name(), key = %name.escape_ascii(), "a damaged record was moved out of the way");
-    telemetry::record::quarantined(table.name());
-    Ok(())
+    Ok(true)
 }

@@ -4,7 +4,7 @@
 
 use maypole_core::batch::{BackendError, Expect, Op};
 use maypole_core::directory::Standing;
-use maypole_core::group::{Agenda, Head, Staged};
+use maypole_core::group::{Agenda, Head};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, Sha256, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Progress, PushTransaction};
@@ -35,6 +35,9 @@ pub(super) enum PackedOp {
     SetAside(Packed),
     /// A record of a group.
     Put(Kind, Vec<u8>, Packed),
+    /// One with a number that is looked at.
+    PutAt(Kind, Vec<u8>, u64, Packed),
+    Stage(GroupId, InboxSeq, Packed),
     Unstage(GroupId),
     Unfreeze(GroupId),
     RemoveEntry(GroupId, Epoch),
@@ -67,10 +70,12 @@ impl PackedOp {
             }
             Op::SetAside(aside) => Self::SetAside(Packed::of(aside)?),
             Op::SetHead(head) => {
-                Self::Put(Kind::Head, keys::of_group(Kind::Head, &head.group), Packed::of(head)?)
+                let key = keys::of_group(Kind::Head, &head.group);
+                Self::PutAt(Kind::Head, key, head.epoch.get(), Packed::of(head)?)
             }
             Op::SetAgenda(agenda) => {
-                Self::Put(Kind::Agenda, keys::of_group(Kind::Agenda, &agenda.group), Packed::of(agenda)?)
+                let key = keys::of_group(Kind::Agenda, &agenda.group);
+                Self::PutAt(Kind::Agenda, key, agenda.revision, Packed::of(agenda)?)
             }
             Op::Append(group, entry) => {
                 Self::Put(Kind::Entry, keys::entry(&group, entry.epoch.get()), Packed::of(entry)?)
@@ -79,9 +84,7 @@ impl PackedOp {
             Op::PutSnapshot(group, snapshot) => {
                 Self::Put(Kind::Snapshot, keys::of_group(Kind::Snapshot, &group), Packed::of(snapshot)?)
             }
-            Op::Stage(staged) => {
-                Self::Put(Kind::Staged, keys::of_group(Kind::Staged, staged.group()), Packed::of(staged)?)
-            }
+            Op::Stage(staged) => Self::Stage(staged.group().clone(), staged.row, Packed::of(staged)?),
             Op::Unstage(group) => Self::Unstage(group),
             Op::Freeze(group, frozen) => {
                 let key = keys::of_group(Kind::Frozen, &group);
@@ -112,6 +115,8 @@ impl PackedOp {
             | Self::NoteTransaction(_, packed)
             | Self::SetAside(packed)
             | Self::Put(_, _, packed)
+            | Self::PutAt(_, _, _, packed)
+            | Self::Stage(_, _, packed)
             | Self::Shelve(_, packed) => packed.bulk.take(),
             Self::Nothing
             | Self::Leave(_)
@@ -185,19 +190,23 @@ impl Engine {
                 Ok(answer) => answer.is_none_or(|answer| answer.expires_at <= *now),
                 Err(error) => return Ok(Err(error)),
             },
-            Expect::GroupAt(group, epoch) => match self.of_group::<Head>(Kind::Head, group)? {
-                Ok(head) => head.map(|head| head.epoch) == *epoch,
+            Expect::GroupAt(group, epoch) => {
+                match self.number_of(Kind::Head, group, |head: &Head| head.epoch.get())? {
+                    Ok(found) => found == epoch.map(Epoch::get),
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            Expect::AgendaAt(group, revision) => {
+                match self.number_of(Kind::Agenda, group, |agenda: &Agenda| agenda.revision)? {
+                    Ok(found) => found == *revision,
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            Expect::StagedIn(group, row) => match self.staged_in(group)? {
+                Ok(staged) => staged == *row,
                 Err(error) => return Ok(Err(error)),
             },
-            Expect::AgendaAt(group, revision) => match self.of_group::<Agenda>(Kind::Agenda, group)? {
-                Ok(agenda) => agenda.map(|agenda| agenda.revision) == *revision,
-                Err(error) => return Ok(Err(error)),
-            },
-            Expect::StagedIn(group, row) => match self.of_group::<Staged>(Kind::Staged, group)? {
-                Ok(staged) => staged.map(|staged| staged.row) == *row,
-                Err(error) => return Ok(Err(error)),
-            },
-            Expect::NotStaged(row) => !self.is_staged(*row)?,
+            Expect::NotStaged(row) => !self.is_staged(*row),
             Expect::NotFrozen(group) => match self.of_group::<FrozenGroup>(Kind::Frozen, group)? {
                 Ok(frozen) => frozen.is_none(),
                 Err(error) => return Ok(Err(error)),
@@ -267,11 +276,12 @@ impl Engine {
             PackedOp::NoteTransaction(transaction, packed) => self.note(changes, transaction, &packed),
             PackedOp::SetAside(packed) => self.set_aside(changes, &packed),
             PackedOp::Put(kind, key, packed) => self.put_of_group(changes, kind, key, &packed)?,
-            PackedOp::Unstage(group) => {
-                if self.remove(changes, keys::of_group(Kind::Staged, &group))? {
-                    self.depths.staged = self.depths.staged.saturating_sub(1);
-                }
+            PackedOp::PutAt(kind, key, number, packed) => {
+                self.note_number(key.clone(), number);
+                self.put_of_group(changes, kind, key, &packed)?;
             }
+            PackedOp::Stage(group, row, packed) => self.stage(changes, group, row, &packed),
+            PackedOp::Unstage(group) => self.unstage(changes, &group)?,
             PackedOp::RemoveEntry(group, epoch) => {
                 self.remove(changes, keys::entry(&group, epoch.get()))?;
             }
@@ -299,10 +309,28 @@ impl Engine {
     ) -> Result<(), Failure> {
         if !self.is_there(changes, &key)? {
             self.depths.groups = self.depths.groups.saturating_add(u64::from(kind == Kind::Head));
-            self.depths.staged = self.depths.staged.saturating_add(u64::from(kind == Kind::Staged));
         }
         put(changes, kind, key, packed);
         Ok(())
+    }
+
+    fn stage(&mut self, changes: &mut Changes, group: GroupId, row: InboxSeq, packed: &Packed) {
+        let key = keys::of_group(Kind::Staged, &group);
+        self.staged.insert(key.clone(), Some((group, row)));
+        put(changes, Kind::Staged, key, packed);
+        self.count_staged();
+    }
+
+    fn unstage(&mut self, changes: &mut Changes, group: &GroupId) -> Result<(), Failure> {
+        let key = keys::of_group(Kind::Staged, group);
+        self.staged.remove(&key);
+        self.remove(changes, key)?;
+        self.count_staged();
+        Ok(())
+    }
+
+    fn count_staged(&mut self) {
+        self.depths.staged = u64::try_from(self.staged.len()).unwrap_or(u64::MAX);
     }
 
     /// An answer, in the place of the one that was remembered under its key.

@@ -3,11 +3,13 @@
 //! What is in memory follows from what is on the disk, and is computed anew at every opening. On any [`Failure`] the
 //! whole engine is dropped: nothing is trusted that the disk did not say.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use maypole_core::group::Staged;
+use maypole_core::ids::{GroupId, InboxSeq};
 use maypole_core::limits;
 use maypole_core::records::{Depths, PushTransaction};
 use maypole_core::time::Timestamp;
@@ -43,6 +45,10 @@ pub(super) struct Engine {
     pub(super) known: HashSet<PushTransaction>,
     /// Rows set aside.
     pub(super) aside: BTreeSet<u64>,
+    /// What is staged in groups, by their keys; of a damaged one, only that it is there.
+    pub(super) staged: BTreeMap<Vec<u8>, Option<(GroupId, InboxSeq)>>,
+    /// Epochs of groups and revisions of their agendas, by key: those that were lately written or looked at.
+    pub(super) numbers: HashMap<Vec<u8>, u64>,
     /// Quarantined records.
     pub(super) quarantined: BTreeSet<u64>,
     /// A copy of the store that is being made.
@@ -95,6 +101,8 @@ impl Engine {
             transactions: BTreeMap::new(),
             known: HashSet::new(),
             aside: BTreeSet::new(),
+            staged: BTreeMap::new(),
+            numbers: HashMap::new(),
             quarantined: BTreeSet::new(),
             view: None,
         };
@@ -126,7 +134,14 @@ impl Engine {
                 self.bulk.name(name);
             }
             if let Err(damage) = self.count(&key, &value) {
-                damaged.push((key, value, damage));
+                damaged.push((key.clone(), value.clone(), damage));
+            }
+            if Kind::of_key(&key) == Some(Kind::Staged) {
+                let staged = match self.load::<Staged>(Kind::Staged, &key, &value)? {
+                    Loaded::Whole(staged) => Some((staged.group().clone(), staged.row)),
+                    Loaded::Damaged(_) => None,
+                };
+                self.staged.insert(key.to_vec(), staged);
             }
         }
         let is_known = |key: &Vec<u8>| Kind::of_key(key) == Some(Kind::Known);

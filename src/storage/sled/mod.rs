@@ -337,7 +337,7 @@ impl Backend for Store {
     }
 
     async fn staged_groups(&self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, BackendError> {
-        self.read(move |engine| engine.staged_groups(limit).map(Ok)).await
+        self.read(move |engine| Ok(Ok(engine.staged_groups(limit)))).await
     }
 
     async fn frozen(&self, group: &GroupId) -> Result<Option<Frozen>, BackendError> {

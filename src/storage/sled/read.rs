@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use maypole_core::batch::BackendError;
+use maypole_core::batch::{BackendError, has_room};
 use maypole_core::group::{Entry, Frozen, Head, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId};
+use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, InboxItem, InboxRow, Owed, OwedRow, SetAside};
 use maypole_core::time::Timestamp;
 
@@ -14,7 +15,7 @@ use super::engine::{Changes, Engine, Loaded};
 use super::forms::FrozenGroup;
 use super::keys::{self, Kind};
 use super::log::Failure;
-use super::record::Stored;
+use super::record::{self, Stored};
 
 impl Engine {
     /// Something that there is one of, or why it cannot be told.
@@ -131,9 +132,8 @@ impl Engine {
     }
 
     /// The groups in which something is staged. One that is damaged is not among them: its group says so when it is read.
-    pub(super) fn staged_groups(&mut self, limit: usize) -> Result<Vec<(GroupId, InboxSeq)>, Failure> {
-        let staged = self.of_all_groups::<Staged>(Kind::Staged, limit)?;
-        Ok(staged.into_iter().map(|staged| (staged.group().clone(), staged.row)).collect())
+    pub(super) fn staged_groups(&self, limit: usize) -> Vec<(GroupId, InboxSeq)> {
+        self.staged.values().flatten().take(limit).cloned().collect()
     }
 
     /// The groups that are frozen. Of one that is damaged its group says so when it is read.
@@ -156,12 +156,53 @@ impl Engine {
     }
 
     /// Whether a message of the inbox is staged in a group.
-    pub(super) fn is_staged(&mut self, row: InboxSeq) -> Result<bool, Failure> {
-        if self.depths.staged == 0 {
-            return Ok(false);
+    pub(super) fn is_staged(&self, row: InboxSeq) -> bool {
+        self.staged.values().flatten().any(|(_, of)| *of == row)
+    }
+
+    /// The message of the inbox that is staged in a group.
+    pub(super) fn staged_in(
+        &self,
+        group: &GroupId,
+    ) -> Result<Result<Option<InboxSeq>, BackendError>, Failure> {
+        match self.staged.get(&keys::of_group(Kind::Staged, group)) {
+            None => Ok(Ok(None)),
+            Some(Some((_, row))) => Ok(Ok(Some(*row))),
+            // It was damaged when it was last read.
+            Some(None) => Ok(self
+                .of_group::<Staged>(Kind::Staged, group)?
+                .map(|staged| staged.map(|staged| staged.row))),
         }
-        let staged = self.staged_groups(usize::MAX)?;
-        Ok(staged.iter().any(|(_, of)| *of == row))
+    }
+
+    /// The number of what a group has one of. Only the writer changes it, so that it need not be read again and again: it may lie in a
+    /// file with much else.
+    pub(super) fn number_of<T: Stored>(
+        &mut self,
+        kind: Kind,
+        group: &GroupId,
+        number: impl FnOnce(&T) -> u64,
+    ) -> Result<Result<Option<u64>, BackendError>, Failure> {
+        let key = keys::of_group(kind, group);
+        if let Some(known) = self.numbers.get(&key) {
+            return Ok(Ok(Some(*known)));
+        }
+        let found = match self.of_group::<T>(kind, group)? {
+            Ok(found) => found.as_ref().map(number),
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Some(found) = found {
+            self.note_number(key, found);
+        }
+        Ok(Ok(found))
+    }
+
+    /// Notes the number of what lies under a key.
+    pub(super) fn note_number(&mut self, key: Vec<u8>, number: u64) {
+        if self.numbers.len() >= limits::SLED_NUMBERS_KEPT {
+            self.numbers.clear();
+        }
+        self.numbers.insert(key, number);
     }
 
     /// Entries of a group's log from an epoch on. A damaged one ends it with an error: the log must have no gap.
@@ -171,10 +212,14 @@ impl Engine {
         from: Epoch,
         limit: usize,
     ) -> Result<Result<Vec<Entry>, BackendError>, Failure> {
-        let mut entries = Vec::new();
+        let (mut entries, mut page_bytes) = (Vec::new(), 0);
         let range = self.log.range(&keys::entry(group, from.get()), &keys::entry(group, u64::MAX))?;
         for row in range.take(limit) {
             let (key, value) = row?;
+            let beside = record::bulk_of(&key, &value).and_then(|bulk| usize::try_from(bulk.length).ok());
+            if !has_room(&mut page_bytes, value.len().saturating_add(beside.unwrap_or_default())) {
+                break;
+            }
             match self.load(Kind::Entry, &key, &value)? {
                 Loaded::Whole(entry) => entries.push(entry),
                 Loaded::Damaged(damage) => return Ok(Err(damaged(Kind::Entry, &key, damage))),

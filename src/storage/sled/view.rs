@@ -18,8 +18,6 @@ use super::log::Failure;
 use super::record::{self, Damage};
 use crate::storage::copy::Record;
 
-/// About what a key takes that is kept, beside its bytes.
-const ENTRY_BYTES: usize = 100;
 /// No two copies that one process makes have the same number, not even if the store is opened anew between them.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
@@ -58,8 +56,9 @@ impl View {
         let bytes = file.map_or(0, |file| u64::from(file.length));
         self.kept_file_bytes = self.kept_file_bytes.saturating_add(bytes);
         if !self.kept.contains_key(key) {
-            let bytes = before.map_or(0, <[u8]>::len).saturating_add(key.len()).saturating_add(ENTRY_BYTES);
-            self.kept_bytes = self.kept_bytes.saturating_add(bytes);
+            let bytes = before.map_or(0, <[u8]>::len).saturating_add(key.len());
+            self.kept_bytes =
+                self.kept_bytes.saturating_add(bytes).saturating_add(limits::COPY_KEPT_ENTRY_BYTES);
             self.kept.insert(key.to_vec(), before.map(<[u8]>::to_vec));
         }
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) use hand::{Fault, Written};
 pub use records::Records;
 
-use crate::batch::{Backend, BackendError, Batch};
+use crate::batch::{Backend, BackendError, Batch, has_room};
 use crate::directory::{LastResort, Shelved, Standing, Stock};
 use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
 use crate::ids::{
@@ -29,6 +29,12 @@ use crate::shares::{Held, Share, Shares};
 use crate::time::Timestamp;
 
 type Found<T> = Result<T, BackendError>;
+
+/// About how many bytes an entry has.
+fn size(entry: &Entry) -> usize {
+    let parts = [&entry.message, &entry.delta, &entry.group_info, &entry.receipt, &entry.notes];
+    parts.into_iter().chain(&entry.cited).map(Vec::len).sum()
+}
 
 /// A handle of a store in memory.
 ///
@@ -171,7 +177,11 @@ impl Backend for Memory {
     }
 
     async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Found<Vec<Entry>> {
-        self.ask(|records| records.log(group, from, limit)).await
+        let mut page = self.ask(|records| records.log(group, from, limit)).await?;
+        let mut page_bytes = 0;
+        let fitting = page.iter().take_while(|entry| has_room(&mut page_bytes, size(entry))).count();
+        page.truncate(fitting);
+        Ok(page)
     }
 
     async fn log_begins(&self, group: &GroupId) -> Found<Option<Epoch>> {

@@ -112,6 +112,35 @@ async fn who_hangs_in_the_middle_holds_up_nobody() {
     place.close(store).await;
 }
 
+/// What the process does itself takes no session from it in which it says that it is alive.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_much_to_write_says_so_all_the_same() {
+    let server = Server::start().await;
+    let place = server.schema();
+    place.close(place.open().await).await;
+    let store = Store::open(&place.url(), 1).await.unwrap();
+    let mut holding = place.session().await;
+    for statement in ["BEGIN", "SELECT 1 FROM store FOR UPDATE"] {
+        sqlx::query(statement).execute(&mut holding).await.unwrap();
+    }
+    let writing = {
+        let store = store.clone();
+        tokio::spawn(async move { store.apply(batch(Vec::new(), vec![Op::Receive(message(0, 10))])).await })
+    };
+    let waits = eventually(BOUND, "the only session to wait", async || {
+        let waiting = sqlx::query("SELECT 1 FROM pg_locks WHERE NOT granted");
+        Ok(waiting.fetch_optional(&mut place.session().await).await?.map(drop))
+    });
+    waits.await.unwrap();
+    // Sooner than the write gives up.
+    let held = tokio::time::timeout(Duration::from_secs(5), store.renew(process(1), LONG)).await;
+    assert_eq!(held.unwrap().unwrap().shares, Shares::ALL);
+    sqlx::query("ROLLBACK").execute(&mut holding).await.unwrap();
+    writing.await.unwrap().unwrap();
+    store.retire(process(1)).await.unwrap();
+    place.close(store).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_come_at_once_get_different_shares() {
     let server = Server::start().await;

@@ -3,6 +3,7 @@
 mod conformance;
 mod cuts;
 mod damage;
+mod depths;
 mod faults;
 mod leases;
 mod opening;

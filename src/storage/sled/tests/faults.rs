@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Expect, Op};
 use maypole_core::directory::Standing;
-use maypole_core::ids::OwedId;
+use maypole_core::ids::{InboxSeq, OwedId};
 use maypole_core::records::OwedRow;
 use maypole_core::time::Timestamp;
 
 use super::Somewhere;
 use crate::storage::Health;
 use crate::storage::conformance::samples::{
-    answer, batch, key, key_package, message, owed, reference, token,
+    agenda, answer, batch, entry, epoch, frozen, group, head, key, key_package, message, owed, reference,
+    snapshot, staged, token,
 };
 use crate::storage::sled::disk::{Disk, Step};
 use crate::storage::sled::{OpenError, Store};
@@ -23,7 +24,10 @@ use crate::storage::sled::{OpenError, Store};
 /// What a step does that was chosen to fail.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
+    /// The disk is full.
     Error,
+    /// The disk fails.
+    Broken,
     Panic,
     /// This one and the four after it.
     Errors,
@@ -58,6 +62,7 @@ impl Disk for FailingDisk {
         match self.fault {
             Fault::Panic => panic!("step {number}, {step:?}, panics as the test wants"),
             Fault::Error | Fault::Errors => Err(io::Error::from_raw_os_error(28)),
+            Fault::Broken => Err(io::Error::from_raw_os_error(5)),
         }
     }
 }
@@ -69,12 +74,75 @@ async fn ready(store: &Store) {
     waited.await.expect("the store recovers within its time").unwrap();
 }
 
+/// How large the records of a round are: some lie beside the log.
+fn size_in(round: u64) -> usize {
+    [100, 9_000, 4_000][usize::try_from(round % 3).unwrap()]
+}
+
+/// A group is begun, and a command staged in it; then a second epoch is decided, and the group frozen.
+async fn decide(store: &Store, round: u64) -> Result<(), BackendError> {
+    let (id, size, row) = (group(round), size_in(round), InboxSeq::new(500 + round));
+    let expect = vec![
+        Expect::GroupAt(id.clone(), None),
+        Expect::AgendaAt(id.clone(), None),
+        Expect::StagedIn(id.clone(), None),
+        Expect::NotStaged(row),
+        Expect::NotFrozen(id.clone()),
+    ];
+    let ops = vec![
+        Op::SetHead(head(round, 1, size)),
+        Op::Append(id.clone(), entry(1, size)),
+        Op::PutSnapshot(id.clone(), snapshot(1, size)),
+        Op::SetAgenda(agenda(round, 1, size)),
+        Op::Stage(staged(round, 500 + round, size)),
+    ];
+    store.apply(batch(expect, ops)).await?;
+    let expect = vec![
+        Expect::GroupAt(id.clone(), Some(epoch(1))),
+        Expect::AgendaAt(id.clone(), Some(1)),
+        Expect::StagedIn(id.clone(), Some(row)),
+    ];
+    let ops = vec![
+        Op::SetHead(head(round, 2, size)),
+        Op::Append(id.clone(), entry(2, size)),
+        Op::SetAgenda(agenda(round, 2, size)),
+        Op::Unstage(id.clone()),
+        Op::Freeze(id, frozen(round, 10)),
+    ];
+    store.apply(batch(expect, ops)).await.map(drop)
+}
+
+/// Each group is whole, in one epoch or the other; one that was acknowledged is in the second.
+async fn check_groups(store: &Store, acknowledged: &[u64]) {
+    let mut groups = 0;
+    for round in 0..4 {
+        let (id, size) = (group(round), size_in(round));
+        let at = store.head(&id).await.unwrap().map_or(0, |head| head.epoch.get());
+        assert!(
+            at == 2 || !acknowledged.contains(&round),
+            "round {round} was acknowledged, and is in epoch {at}"
+        );
+        let log = store.log(&id, epoch(0), 9).await.unwrap();
+        assert_eq!(log, (1..=at).map(|at| entry(at, size)).collect::<Vec<_>>());
+        let owes = (at > 0).then(|| agenda(round, at, size));
+        assert_eq!(store.agenda(&id).await.unwrap(), owes);
+        assert_eq!(store.snapshot(&id).await.unwrap(), (at > 0).then(|| snapshot(1, size)));
+        assert_eq!(store.frozen(&id).await.unwrap(), (at == 2).then(|| frozen(round, 10)));
+        let waits = store.staged(&id).await.unwrap().map(|staged| staged.row.get());
+        assert_eq!(waits, (at == 1).then_some(500 + round));
+        groups += u64::from(at > 0);
+    }
+    let depths = store.depths().await.unwrap();
+    assert_eq!(depths.groups, groups);
+    assert_eq!(depths.staged, store.staged_groups(9).await.unwrap().len() as u64);
+}
+
 /// One message through the store: received, answered with a KeyPackage, settled, with bytes in the log and beside it, and now and then a batch
-/// so large that it needs the journal. Tried until the store says that it is done; says whether it was.
+/// so large that it needs the journal; and a group. Tried until the store says that it is done; says whether it was.
 async fn one_round(store: &Store, round: u64) -> Result<(), BackendError> {
     let from = (round > 0).then(|| token(&format!("s{round}")));
     let to = token(&format!("s{}", round + 1));
-    let size = [100, 9_000, 4_000][usize::try_from(round % 3).unwrap()];
+    let size = size_in(round);
     let mut ops = vec![
         Op::MoveCursor(to),
         Op::Receive(message(round, size)),
@@ -98,13 +166,14 @@ async fn one_round(store: &Store, round: u64) -> Result<(), BackendError> {
         let OwedRow { id, .. } = store.owed(None, 1).await?[0];
         store.apply(batch(vec![Expect::StillOwed(id)], vec![Op::Settle(id)])).await?;
     }
-    Ok(())
+    decide(store, round).await
 }
 
 /// Everything of a round that was acknowledged as a whole is there, and whole.
 async fn check(store: &Store, acknowledged: &[u64]) {
+    check_groups(store, acknowledged).await;
     for round in acknowledged {
-        let size = [100, 9_000, 4_000][usize::try_from(round % 3).unwrap()];
+        let size = size_in(*round);
         let found = store.answer(key(*round)).await.unwrap();
         assert_eq!(found, Some(answer(*round, size, 1_000 + round)), "round {round} was acknowledged");
         let standing = store.standing(&reference(*round)).await.unwrap();
@@ -148,6 +217,11 @@ async fn survives(at: u64, fault: Fault) -> bool {
             Err(BackendError::Conflict(_)) => assert!(before, "step {at}: a conflict without reason"),
             Err(other) => panic!("step {at}, {fault:?}: {other}"),
         }
+        // What is removed when all is answered may have failed it too.
+        while let Err(error) = store.progress().await {
+            assert!(disk.failed(), "step {at}: {error}");
+            ready(&store).await;
+        }
         check(&store, &acknowledged).await;
     }
     store.close().await;
@@ -172,6 +246,11 @@ async fn each_step(fault: Fault, first: u64, stride: usize) {
 #[tokio::test]
 async fn of_any_step_that_fails() {
     each_step(Fault::Error, 0, 1).await;
+}
+
+#[tokio::test]
+async fn of_any_step_on_a_disk_that_breaks() {
+    each_step(Fault::Broken, 0, 3).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod faults;
 mod folder;
 mod forms;
 mod housekeeping;
+mod looks;
 mod sizes;
 mod view;
 

@@ -169,15 +169,19 @@ mod tests {
         let (sender, mut done) = mpsc::unbounded_channel();
         let lanes = Lanes::new(Recorder(sender));
         let stop = CancellationToken::new();
-        for round in 0..2_900 {
-            lanes.push(group(b"a"), ("1", None), &stop).unwrap();
-            if round % 3 > 0 {
-                // Now the lane is as good as empty.
+        // No more than fit into the lane ever wait.
+        let rounds = 2 * limits::LANE_ROWS;
+        for _ in 0..7 {
+            for round in 0..rounds {
+                lanes.push(group(b"a"), ("1", None), &stop).unwrap();
+                if round % 3 > 0 {
+                    // Now the lane is as good as empty.
+                    done.recv().await.unwrap();
+                }
+            }
+            for _ in (0..rounds).step_by(3) {
                 done.recv().await.unwrap();
             }
-        }
-        for _ in (0..2_900).step_by(3) {
-            done.recv().await.unwrap();
         }
     }
 

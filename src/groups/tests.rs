@@ -1,5 +1,6 @@
 //! The worker over a real store: who is answered, once, and what a flood costs.
 
+mod crowds;
 mod damaged;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
 use crate::hold::Hold;
+use crate::homeserver::Homeserver;
 use crate::homeserver::tests::adapter_with;
 use crate::keys::Keys;
 use crate::storage::forward::forward_questions;
@@ -76,8 +78,16 @@ async fn receive<B: Backend>(ledger: &Ledger<B>, pages: Vec<Vec<InboxItem>>) {
 
 /// Lets a worker work until so many messages are left in the inbox.
 async fn work_until<B: Backend>(ledger: &Arc<Ledger<B>>, folder: &Path, left: u64) {
-    let stop = CancellationToken::new();
-    let homeserver = adapter_with("http://127.0.0.1:1", |_| {});
+    work_until_with(adapter_with("http://127.0.0.1:1", |_| {}), ledger, folder, left).await;
+}
+
+/// The same, beside this homeserver.
+async fn work_until_with<B: Backend>(
+    homeserver: Homeserver,
+    ledger: &Arc<Ledger<B>>,
+    folder: &Path,
+    left: u64,
+) {
     let (inbox, outbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let keys = Arc::new(Keys::open_or_create(&folder.join("keys"), false).unwrap());
     let user = UserId::parse("@:a.org").unwrap();
@@ -87,16 +97,21 @@ async fn work_until<B: Backend>(ledger: &Arc<Ledger<B>>, folder: &Path, left: u6
     let lanes = Arc::new(Lanes::new(Road::new(ledger.clone(), matrix.clone(), outbox.clone())));
     let invites = Invites::new(ledger.clone(), homeserver, "@:a.org".try_into().unwrap());
     let worker = Worker::new(ledger.clone(), matrix, invites, lanes, Hold::of_everything(), inbox, outbox);
-    let working = worker.run(stop.clone());
     let drained = async {
-        eventually(BOUND, "the inbox to drain", || async {
-            Ok((ledger.depths().await?.inbox == left).then_some(()))
-        })
-        .await
-        .unwrap();
+        let look = || async { Ok((ledger.depths().await?.inbox == left).then_some(())) };
+        eventually(BOUND, "the inbox to drain", look).await.unwrap();
+    };
+    work_during(&worker, drained).await;
+}
+
+/// Lets a worker work until something has ended.
+async fn work_during<B: Backend>(worker: &Worker<B>, something: impl Future<Output = ()>) {
+    let stop = CancellationToken::new();
+    let ended = async {
+        something.await;
         stop.cancel();
     };
-    tokio::join!(working, drained);
+    tokio::join!(worker.run(stop.clone()), ended);
 }
 
 /// The codes of what is owed, by account.

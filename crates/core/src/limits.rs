@@ -98,8 +98,8 @@ pub const COMMIT_BYTES: usize = 24 * 1024 * 1024;
 pub const WELCOME_BYTES: usize = 24 * 1024 * 1024;
 /// The largest GroupInfo, without a tree but for a group that begins; and the largest encrypted one in a Welcome.
 pub const GROUP_INFO_BYTES: usize = 128 * 1024;
-/// Commands and requests that wait in the lane of one group.
-pub const LANE_ROWS: usize = 1_000;
+/// Commands and requests that wait in the lane of one group. Forty full lanes leave the inbox open for other groups.
+pub const LANE_ROWS: usize = INBOX_ROWS / 50;
 /// What a full lane tells to wait.
 pub const LANE_RETRY: Duration = Duration::from_secs(5);
 /// How often the homeserver is asked for what a decision rests on, before the decision is given up.

@@ -92,6 +92,13 @@ pub(super) enum End {
 impl<B: Backend> Turn for Road<B> {
     type Job = Job;
 
+    fn blobs_kib(job: &Job) -> usize {
+        match job {
+            Job::Command(asked) => asked.ready.blobs_kib(),
+            Job::Inquiry(..) | Job::Resume(..) => 0,
+        }
+    }
+
     /// Does it until it is done: what is in the way of the store passes.
     async fn take(&self, group: &GroupId, job: Job) {
         let mut backoff = Backoff::default();

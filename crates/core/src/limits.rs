@@ -65,6 +65,10 @@ pub const SET_ASIDE_ROWS: usize = 10_000;
 
 /// Kibibytes of fetched blobs in memory.
 pub const BLOBS_MEMORY_KIB: usize = 256 * 1024;
+/// Kibibytes of them that messages of one account may take: more than one message has.
+pub const BLOBS_MEMORY_PER_USER_KIB: usize = BLOBS_MEMORY_KIB / 4;
+/// Kibibytes of them in the lane of one group: more than one message has.
+pub const BLOBS_MEMORY_PER_LANE_KIB: usize = BLOBS_MEMORY_KIB / 4;
 /// Blobs of one account that are fetched at once.
 pub const BLOB_FETCHES_PER_USER: usize = 2;
 /// Uploads whose address is remembered.

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use maypole_core::batch::{Backend, BackendError, Batch, Expect};
-use maypole_core::ids::{GroupId, OwedId};
+use maypole_core::ids::{GroupId, OwedId, Sha256};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
+use serde_json::{Value, json};
 
-use super::{codes, commit_of, count, message, receive, work_until};
+use super::{BOUND, codes, commit_of, count, message, receive, work_until, work_until_with};
+use crate::homeserver::tests::adapter_with;
+use crate::homeserver::tests::faulty::{Faulty, Reply};
 use crate::storage::forward::forward_questions;
 use crate::storage::sled::Store;
 
@@ -87,6 +90,38 @@ async fn a_group_that_does_not_move_slows_no_other() {
 #[test]
 fn forty_groups_that_do_not_move_leave_the_inbox_open() {
     const { assert!(40 * (limits::LANE_ROWS + 1) + limits::INBOX_PAGE < limits::INBOX_ROWS) };
-    let told = format!("at most {} wait", limits::LANE_ROWS);
+    let (rows, mib) = (limits::LANE_ROWS, limits::BLOBS_MEMORY_PER_LANE_KIB / 1_024);
+    let told = format!("at most {rows} wait, with blobs of at most {mib} MiB");
     assert!(include_str!("../../../docs/protocol.md").contains(&told), "{told}");
+}
+
+/// A commit whose Welcome lies in the media repository.
+fn with_welcome(group: &str, n: usize, welcome: &[u8]) -> Value {
+    let mut content = commit_of(group, n);
+    let sha256 = maypole_room::bytes::encode(Sha256::of(welcome).as_bytes());
+    let blob = json!({"mxc": "mxc://a.org/welcome", "sha256": sha256, "size": welcome.len()});
+    content["commit_info"] = json!({"welcome": blob, "group_info": "AAE"});
+    content
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_move_keeps_no_memory_from_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = endless(folder.path());
+    let ledger = Arc::new(Ledger::new(store));
+    // Two fit into a lane; ten into all the memory.
+    let welcome = vec![7; limits::WELCOME_BYTES];
+    let crowd = (0..12).map(|n| message(&format!("mallory{n}"), &with_welcome(CROWDED, n, &welcome)));
+    let other = message("alice", &with_welcome("!other:a.org", 0, &welcome));
+    receive(&ledger, vec![crowd.chain([other]).collect()]).await;
+    let media = Faulty::serve(vec![Reply::full(200, "", &welcome)]).await;
+    let homeserver = adapter_with(&media.url(), |settings| {
+        settings.bounds.response_bytes = limits::RESPONSE_BYTES;
+        settings.bounds.request = BOUND;
+    });
+    work_until_with(homeserver, &ledger, folder.path(), 2).await;
+    let codes = codes(&ledger).await;
+    assert_eq!(codes["@alice:a.org"], ["M_MLS_UNKNOWN_GROUP"]);
+    let told: usize = codes.values().map(|codes| count(codes, "M_LIMIT_EXCEEDED")).sum();
+    assert_eq!((told, codes.len()), (10, 11), "{codes:?}");
 }

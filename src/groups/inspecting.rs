@@ -15,7 +15,7 @@ use crate::clock;
 use crate::storage::copy::Copied;
 
 /// The terms of any service over Matrix: whose leaf it is.
-struct AnyTerms;
+pub(super) struct AnyTerms;
 
 impl Terms for AnyTerms {
     fn client(&self, identity: &[u8]) -> Option<ClientId> {
@@ -107,10 +107,10 @@ async fn examine<B: Backend>(
         return Ok(Err("its head is gone".to_owned()));
     }
     ledger.frozen(group).await?;
-    if let Some(staged) = ledger.staged(group).await? {
-        if ledger.message(staged.get().row).await?.is_none() {
-            return Ok(Err("the message of the commit that is staged is not in the inbox".to_owned()));
-        }
+    if let Some(staged) = ledger.staged(group).await?
+        && ledger.message(staged.get().row).await?.is_none()
+    {
+        return Ok(Err("the message of the commit that is staged is not in the inbox".to_owned()));
     }
     follow(ledger, keys, group, &head).await
 }

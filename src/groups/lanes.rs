@@ -86,6 +86,12 @@ impl<T: Turn> Lanes<T> {
         self.shared.lanes().get(group).map_or(0, |lane| lane.waiting.len())
     }
 
+    /// How many lanes are open.
+    #[cfg(test)]
+    pub(super) fn open(&self) -> usize {
+        self.shared.lanes().len()
+    }
+
     /// The shares of groups whose lanes are open.
     pub fn shares(&self) -> Shares {
         self.shared.lanes().keys().map(Share::of_group).collect()

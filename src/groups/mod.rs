@@ -11,6 +11,7 @@ mod live;
 mod logs;
 mod operator;
 mod outside;
+mod places;
 mod road;
 #[cfg(test)]
 mod tests;

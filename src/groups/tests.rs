@@ -2,6 +2,8 @@
 
 mod crowds;
 mod damaged;
+pub(super) mod forged;
+mod working;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,6 +26,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::places::Places;
 use super::{Lanes, Road, Worker};
 use crate::clock;
 use crate::dialects::matrix::Matrix;
@@ -88,20 +91,32 @@ async fn work_until_with<B: Backend>(
     folder: &Path,
     left: u64,
 ) {
+    let (worker, _) = worker(homeserver, ledger, folder, limits::GROUPS_AT_WORK_KIB);
+    let drained = async {
+        let look = || async { Ok((ledger.depths().await?.inbox == left).then_some(())) };
+        eventually(BOUND, "the inbox to drain", look).await.unwrap();
+    };
+    work_during(&worker, drained).await;
+}
+
+/// A worker over a ledger, and its lanes, with so much room for groups at work.
+fn worker<B: Backend>(
+    homeserver: Homeserver,
+    ledger: &Arc<Ledger<B>>,
+    folder: &Path,
+    work_kib: u32,
+) -> (Worker<B>, Arc<Lanes<Road<B>>>) {
     let (inbox, outbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let keys = Arc::new(Keys::open_or_create(&folder.join("keys"), false).unwrap());
     let user = UserId::parse("@:a.org").unwrap();
     let described = SelfDescription::new(&user, Prefix::Stable, &keys, Arc::default());
     let description = described.description().clone();
     let matrix = Arc::new(Matrix::new(homeserver.clone(), "@:a.org".try_into().unwrap(), &keys, description));
-    let lanes = Arc::new(Lanes::new(Road::new(ledger.clone(), matrix.clone(), outbox.clone())));
+    let road = Road::within(ledger.clone(), matrix.clone(), outbox.clone(), Places::new(work_kib));
+    let lanes = Arc::new(Lanes::new(road));
     let invites = Invites::new(ledger.clone(), homeserver, "@:a.org".try_into().unwrap());
-    let worker = Worker::new(ledger.clone(), matrix, invites, lanes, Hold::of_everything(), inbox, outbox);
-    let drained = async {
-        let look = || async { Ok((ledger.depths().await?.inbox == left).then_some(())) };
-        eventually(BOUND, "the inbox to drain", look).await.unwrap();
-    };
-    work_during(&worker, drained).await;
+    let hold = Hold::of_everything();
+    (Worker::new(ledger.clone(), matrix, invites, lanes.clone(), hold, inbox, outbox), lanes)
 }
 
 /// Lets a worker work until something has ended.

@@ -138,6 +138,12 @@ pub const LOG_PAGE: usize = 16;
 pub const GROUP_MEMBER_BYTES: usize = 1_024;
 /// What a group takes in memory besides its members.
 pub const GROUP_BASE_BYTES: usize = 4 * 1024;
+/// What anything that is noted of a device, or waits, takes in a group's memory beside its bytes.
+pub const GROUP_NOTE_BYTES: usize = 512;
+/// How many times the bytes of its snapshot, and of the deltas after it, a group may take in memory.
+pub const GROUP_UNPACKED: usize = 8;
+/// Kibibytes of groups that are read, or judged, side by side. One that is larger is so alone.
+pub const GROUPS_AT_WORK_KIB: u32 = 512 * 1024;
 /// Memory for groups that nothing happens in.
 pub const GROUPS_CACHE_BYTES: usize = 256 * 1024 * 1024;
 

@@ -169,3 +169,19 @@ fn an_amendment_of_another_state_is_not_entered() {
     let group = party.take().amend(Durable(first)).unwrap();
     assert!(group.amend(Durable(second)).is_none());
 }
+
+#[test]
+fn what_a_group_owes_and_what_it_knows_of_devices_has_its_weight() {
+    let mut party = Party::of(&[BOB, CAROL]);
+    let before = party.group.weight_bytes();
+    party.announce(&[BOB], Cause::Left).unwrap();
+    let waiting = &party.group.agenda().proposals[0];
+    let bytes = 2 * waiting.message.len() + waiting.delta.len() + waiting.reference.len();
+    let owed = before + bytes + 2 * limits::GROUP_NOTE_BYTES;
+    assert_eq!(party.group.weight_bytes(), owed, "a leaf that must go, and a proposal in two copies");
+    let command = command(CAROL, Request::Register { group_info: Vec::new() });
+    party.group.note_refusal(command.get(), &mut Rejection::UnknownGroup, party.now);
+    assert_eq!(party.group.weight_bytes(), owed + limits::GROUP_NOTE_BYTES, "one more was heard");
+    party.update(CAROL, true).unwrap();
+    assert!(party.group.weight_bytes() < owed, "it is done");
+}

@@ -108,10 +108,10 @@ async fn examine<B: Backend>(
         return Ok(Err("its head is gone".to_owned()));
     }
     ledger.frozen(group).await?;
-    if let Some(staged) = ledger.staged(group).await? {
-        if ledger.message(staged.get().row).await?.is_none() {
-            return Ok(Err("the message of the commit that is staged is not in the inbox".to_owned()));
-        }
+    if let Some(staged) = ledger.staged(group).await?
+        && ledger.message(staged.get().row).await?.is_none()
+    {
+        return Ok(Err("the message of the commit that is staged is not in the inbox".to_owned()));
     }
     follow(ledger, keys, group, &head).await
 }

@@ -14,6 +14,9 @@ pub trait Turn: Send + Sync + 'static {
     /// What waits.
     type Job: Send + 'static;
 
+    /// How many kibibytes of fetched bytes it keeps in memory until it is done.
+    fn blobs_kib(job: &Self::Job) -> usize;
+
     /// Does it. When this returns, the next one has its turn.
     fn take(&self, group: &GroupId, job: Self::Job) -> impl Future<Output = ()> + Send;
 }
@@ -26,13 +29,29 @@ pub struct Lanes<T: Turn> {
 
 struct Shared<T: Turn> {
     turn: T,
-    waiting: Mutex<HashMap<GroupId, VecDeque<T::Job>>>,
+    lanes: Mutex<HashMap<GroupId, Lane<T::Job>>>,
+}
+
+/// What is in one lane.
+struct Lane<J> {
+    waiting: VecDeque<J>,
+    /// What all of it keeps in memory, and what is being done.
+    blobs_kib: usize,
+}
+
+impl<J> Lane<J> {
+    /// Whether there is room for one more.
+    fn takes(&self, blobs_kib: usize) -> bool {
+        let together = self.blobs_kib.saturating_add(blobs_kib);
+        let fits = blobs_kib == 0 || self.blobs_kib == 0 || together <= limits::BLOBS_MEMORY_PER_LANE_KIB;
+        fits && self.waiting.len() < limits::LANE_ROWS
+    }
 }
 
 impl<T: Turn> Lanes<T> {
     /// Lanes in which `turn` does what waits.
     pub fn new(turn: T) -> Self {
-        let shared = Shared { turn, waiting: Mutex::default() };
+        let shared = Shared { turn, lanes: Mutex::default() };
         Self { shared: Arc::new(shared), tasks: TaskTracker::new() }
     }
 
@@ -44,16 +63,18 @@ impl<T: Turn> Lanes<T> {
     /// Puts something at the end of a lane; gives it back if the lane is full. On `stop`, what is being done is left where
     /// it is.
     pub fn push(&self, group: GroupId, job: T::Job, stop: &CancellationToken) -> Result<(), T::Job> {
-        let mut waiting = self.shared.waiting();
-        if let Some(lane) = waiting.get_mut(&group) {
-            if lane.len() >= limits::LANE_ROWS {
+        let blobs_kib = T::blobs_kib(&job);
+        let mut lanes = self.shared.lanes();
+        if let Some(lane) = lanes.get_mut(&group) {
+            if !lane.takes(blobs_kib) {
                 return Err(job);
             }
-            lane.push_back(job);
+            lane.blobs_kib = lane.blobs_kib.saturating_add(blobs_kib);
+            lane.waiting.push_back(job);
             return Ok(());
         }
-        waiting.insert(group.clone(), VecDeque::from([job]));
-        drop(waiting);
+        lanes.insert(group.clone(), Lane { waiting: VecDeque::from([job]), blobs_kib });
+        drop(lanes);
         let open = Open { shared: self.shared.clone(), group, is_done: false };
         let stop = stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(open.drain()).await });
@@ -62,12 +83,18 @@ impl<T: Turn> Lanes<T> {
 
     /// How many things are in a group's lane, what is being done not counted.
     pub fn waiting(&self, group: &GroupId) -> usize {
-        self.shared.waiting().get(group).map_or(0, VecDeque::len)
+        self.shared.lanes().get(group).map_or(0, |lane| lane.waiting.len())
+    }
+
+    /// How many lanes are open.
+    #[cfg(test)]
+    pub(super) fn open(&self) -> usize {
+        self.shared.lanes().len()
     }
 
     /// The shares of groups whose lanes are open.
     pub fn shares(&self) -> Shares {
-        self.shared.waiting().keys().map(Share::of_group).collect()
+        self.shared.lanes().keys().map(Share::of_group).collect()
     }
 
     /// Waits until all lanes are empty or stopped.
@@ -78,8 +105,8 @@ impl<T: Turn> Lanes<T> {
 }
 
 impl<T: Turn> Shared<T> {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<GroupId, VecDeque<T::Job>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lanes(&self) -> MutexGuard<'_, HashMap<GroupId, Lane<T::Job>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,20 +120,23 @@ struct Open<T: Turn> {
 impl<T: Turn> Open<T> {
     /// Does what is in the lane until nothing is; then the lane is gone, in the same moment.
     async fn drain(mut self) {
-        loop {
-            let job = {
-                let mut waiting = self.shared.waiting();
-                match waiting.get_mut(&self.group).and_then(VecDeque::pop_front) {
-                    Some(job) => job,
-                    None => {
-                        waiting.remove(&self.group);
-                        self.is_done = true;
-                        return;
-                    }
-                }
-            };
+        while let Some(job) = self.next() {
+            let blobs_kib = T::blobs_kib(&job);
             self.shared.turn.take(&self.group, job).await;
+            if let Some(lane) = self.shared.lanes().get_mut(&self.group) {
+                lane.blobs_kib = lane.blobs_kib.saturating_sub(blobs_kib);
+            }
         }
+    }
+
+    fn next(&mut self) -> Option<T::Job> {
+        let mut lanes = self.shared.lanes();
+        let job = lanes.get_mut(&self.group).and_then(|lane| lane.waiting.pop_front());
+        if job.is_none() {
+            lanes.remove(&self.group);
+            self.is_done = true;
+        }
+        job
     }
 }
 
@@ -114,7 +144,7 @@ impl<T: Turn> Drop for Open<T> {
     /// A lane that was stopped, or whose job panicked, goes with what waits in it: whoever comes next opens it anew.
     fn drop(&mut self) {
         if !self.is_done {
-            self.shared.waiting().remove(&self.group);
+            self.shared.lanes().remove(&self.group);
         }
     }
 }
@@ -130,6 +160,14 @@ mod tests {
 
     impl Turn for Recorder {
         type Job = (&'static str, Option<Arc<Notify>>);
+
+        fn blobs_kib(job: &Self::Job) -> usize {
+            match job.0 {
+                "small" => 1,
+                "large" => limits::BLOBS_MEMORY_PER_LANE_KIB - 1,
+                _ => 0,
+            }
+        }
 
         async fn take(&self, group: &GroupId, (name, gate): Self::Job) {
             if let Some(gate) = gate {
@@ -169,15 +207,19 @@ mod tests {
         let (sender, mut done) = mpsc::unbounded_channel();
         let lanes = Lanes::new(Recorder(sender));
         let stop = CancellationToken::new();
-        for round in 0..2_900 {
-            lanes.push(group(b"a"), ("1", None), &stop).unwrap();
-            if round % 3 > 0 {
-                // Now the lane is as good as empty.
+        // No more than fit into the lane ever wait.
+        let rounds = 2 * limits::LANE_ROWS;
+        for _ in 0..7 {
+            for round in 0..rounds {
+                lanes.push(group(b"a"), ("1", None), &stop).unwrap();
+                if round % 3 > 0 {
+                    // Now the lane is as good as empty.
+                    done.recv().await.unwrap();
+                }
+            }
+            for _ in (0..rounds).step_by(3) {
                 done.recv().await.unwrap();
             }
-        }
-        for _ in (0..2_900).step_by(3) {
-            done.recv().await.unwrap();
         }
     }
 
@@ -204,6 +246,37 @@ mod tests {
             tokio::task::yield_now().await;
         }
         lanes.push(group(b"a"), ("1", Some(gate)), &stop).unwrap();
+    }
+
+    #[tokio::test]
+    async fn fetched_bytes_fill_a_lane_until_they_are_done_with() {
+        let (sender, mut done) = mpsc::unbounded_channel();
+        let lanes = Lanes::new(Recorder(sender));
+        let stop = CancellationToken::new();
+        let gate = Arc::new(Notify::new());
+        let name = group(b"a");
+        lanes.push(name.clone(), ("large", Some(gate.clone())), &stop).unwrap();
+        lanes.push(name.clone(), ("small", Some(gate.clone())), &stop).unwrap();
+        for _ in 0..2 {
+            // What is being done counts, too.
+            assert!(lanes.push(name.clone(), ("small", None), &stop).is_err());
+            while lanes.waiting(&name) > 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        lanes.push(name.clone(), ("bytes of its own", None), &stop).unwrap();
+        lanes.push(group(b"b"), ("large", None), &stop).unwrap();
+        assert_eq!(done.recv().await.unwrap(), "GroupId(b) large", "another lane has its own room");
+        gate.notify_one();
+        assert_eq!(done.recv().await.unwrap(), "GroupId(a) large");
+        while lanes.push(name.clone(), ("small", None), &stop).is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert!(lanes.push(name.clone(), ("large", None), &stop).is_err());
+        gate.notify_one();
+        for job in ["small", "bytes of its own", "small"] {
+            assert_eq!(done.recv().await.unwrap(), format!("GroupId(a) {job}"));
+        }
     }
 
     #[tokio::test]

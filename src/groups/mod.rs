@@ -13,6 +13,7 @@ mod logs;
 mod mending;
 mod operator;
 mod outside;
+mod places;
 mod road;
 #[cfg(test)]
 mod tests;

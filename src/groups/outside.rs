@@ -10,6 +10,7 @@ use maypole_core::ledger::{Durable, LedgerError};
 use maypole_core::limits;
 use maypole_core::rejection::Rejection;
 
+use super::places::Place;
 use super::road::{End, Road};
 use crate::clock;
 use crate::dialects::matrix::commands::room_of;
@@ -18,24 +19,27 @@ use crate::dialects::matrix::telling::Asker;
 use crate::homeserver::Backoff;
 
 impl<B: Backend> Road<B> {
-    /// Carries out what is staged, and decides; `again` if it may have been carried out before.
+    /// Carries out what is staged, and decides; `again` if it may have been carried out before. Its group has its place only
+    /// while it is judged.
     pub(super) async fn carry_out(
         &self,
         group: &mut Option<Group>,
         mut case: Case,
-        staged: &Durable<Staged>,
+        (staged, again): (&Durable<Staged>, bool),
         asker: &Asker,
-        again: bool,
+        place: &Place<'_>,
     ) -> Result<(), LedgerError> {
-        let mut outcome = match self.effects(group.as_ref(), staged, asker, again).await {
+        place.leave();
+        let mut outcome = match self.effects(group.as_ref(), (staged, again), asker, place).await {
             Ok(outcome) => outcome,
             Err(rejection) => return self.refuse_staged(group.as_ref(), staged, asker, &rejection).await,
         };
         outcome.unwanted = self.unwanted(staged.get().group(), case.adds()).await?;
         let input = Input::Outcome(outcome);
+        place.enter().await;
         let next = step(group.as_ref(), &mut case, input, self.matrix.terms(), clock::now());
-        let next = self.judge(group.as_ref(), &mut case, next, asker).await;
-        match self.enter(group, next, staged.get().row, Some(staged), asker).await? {
+        let next = self.judge(group.as_ref(), &mut case, next, asker, place).await;
+        match self.enter(group, next, (staged.get().row, Some(staged)), asker, place).await? {
             End::Decided => Ok(()),
             End::Refused(rejection) => self.refuse_staged(group.as_ref(), staged, asker, &rejection).await,
         }
@@ -67,21 +71,24 @@ impl<B: Backend> Road<B> {
     async fn effects(
         &self,
         group: Option<&Group>,
-        staged: &Durable<Staged>,
+        (staged, again): (&Durable<Staged>, bool),
         asker: &Asker,
-        again: bool,
+        place: &Place<'_>,
     ) -> Result<Outcome, Rejection> {
         let mut outcome = Outcome::default();
-        for (place, effect) in staged.get().permit.effects.iter().enumerate() {
+        for (nth, effect) in staged.get().permit.effects.iter().enumerate() {
             let sent = match StateEffect::read(effect) {
                 None => Err("it cannot be read".to_owned()),
-                Some(effect) if place == 0 => self.first_effect(group, staged, asker, &effect, again).await?,
+                Some(effect) if nth == 0 => {
+                    let look = || self.is_permitted_still(group, staged, asker, place);
+                    self.first_effect(&effect, again, look).await?
+                }
                 Some(effect) => self.effect(&effect, again).await,
             };
             if let Err(reason) = sent {
                 tracing::warn!(group = ?staged.get().group(), %reason, "what a commit needs is not to be had");
-                outcome.refused.push((place, reason));
-                if place == 0 {
+                outcome.refused.push((nth, reason));
+                if nth == 0 {
                     break;
                 }
             }
@@ -91,20 +98,18 @@ impl<B: Backend> Road<B> {
 
     /// Sends the first event. As long as it was not sent nothing has happened; so where time has passed, the room is asked
     /// again whether the command may be.
-    async fn first_effect(
+    async fn first_effect<Asked: Future<Output = Result<(), Rejection>> + Send>(
         &self,
-        group: Option<&Group>,
-        staged: &Durable<Staged>,
-        asker: &Asker,
         effect: &StateEffect,
         again: bool,
+        is_permitted_still: impl Fn() -> Asked + Send + Sync,
     ) -> Result<Result<(), String>, Rejection> {
         let (homeserver, mut backoff, mut look) = (self.matrix.homeserver(), Backoff::default(), again);
         for tried in 1..=limits::EFFECT_TRIES {
             if look {
                 match effects::was_sent(homeserver, effect).await {
                     Ok(true) => return Ok(Ok(())),
-                    Ok(false) => self.is_permitted_still(group, staged, asker).await?,
+                    Ok(false) => is_permitted_still().await?,
                     Err(error) => return Ok(Err(error.to_string())),
                 }
             }
@@ -155,11 +160,15 @@ impl<B: Backend> Road<B> {
         group: Option<&Group>,
         staged: &Durable<Staged>,
         asker: &Asker,
+        place: &Place<'_>,
     ) -> Result<(), Rejection> {
         let mut case = Case::new(staged.get().command());
         let (terms, staged_at) = (self.matrix.terms(), staged.get().staged_at);
+        place.enter().await;
         let began = step(group, &mut case, Input::Begin, terms, staged_at);
-        match self.judge(group, &mut case, began, asker).await {
+        let judged = self.judge(group, &mut case, began, asker, place).await;
+        place.leave();
+        match judged {
             Step::Reject(rejection) => Err(rejection),
             _ => Ok(()),
         }

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use super::lanes::Turn;
 use super::live::LiveGroups;
+use super::places::{Place, Places};
 use crate::clock;
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::answers;
@@ -76,6 +77,7 @@ pub struct Road<B> {
     ledger: Arc<Ledger<B>>,
     pub(super) matrix: Arc<Matrix>,
     live: LiveGroups,
+    places: Places,
     outbox: Arc<Notify>,
 }
 
@@ -89,6 +91,13 @@ pub(super) enum End {
 
 impl<B: Backend> Turn for Road<B> {
     type Job = Job;
+
+    fn blobs_kib(job: &Job) -> usize {
+        match job {
+            Job::Command(asked) => asked.ready.blobs_kib(),
+            Job::Inquiry(..) | Job::Resume(..) => 0,
+        }
+    }
 
     /// Does it until it is done: what is in the way of the store passes.
     async fn take(&self, group: &GroupId, job: Job) {
@@ -122,7 +131,23 @@ impl<B: Backend> Turn for Road<B> {
 impl<B: Backend> Road<B> {
     /// A road over a ledger, in the words of a dialect.
     pub fn new(ledger: Arc<Ledger<B>>, matrix: Arc<Matrix>, outbox: Arc<Notify>) -> Self {
-        Self { ledger, matrix, live: LiveGroups::new(limits::GROUPS_CACHE_BYTES), outbox }
+        Self::within(ledger, matrix, outbox, Places::new(limits::GROUPS_AT_WORK_KIB))
+    }
+
+    /// The same, with so much room for groups at work.
+    pub(super) fn within(
+        ledger: Arc<Ledger<B>>,
+        matrix: Arc<Matrix>,
+        outbox: Arc<Notify>,
+        places: Places,
+    ) -> Self {
+        Self { ledger, matrix, live: LiveGroups::new(limits::GROUPS_CACHE_BYTES), places, outbox }
+    }
+
+    /// The room for groups at work.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The service as groups name it: its account, and the key of its receipts.
@@ -140,14 +165,15 @@ impl<B: Backend> Road<B> {
             // What is in memory may be from before another process staged something.
             drop(self.live.take(id));
         }
-        let mut group = self.open(id).await?;
+        let (mut group, place) = self.open(id).await?;
         // On any error the group is read anew: what was written is not known.
         match job {
             Job::Inquiry(inquiry, row, _) => {
+                place.leave();
                 let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), clock::now()).await?;
                 self.ledger.answer_as_of(id, group.as_ref(), None, answered, clock::now()).await?;
             }
-            Job::Command(asked) => self.command(&mut group, asked).await?,
+            Job::Command(asked) => self.command(&mut group, asked, &place).await?,
             // To open the group was all.
             Job::Resume(..) => {}
         }
@@ -157,21 +183,30 @@ impl<B: Backend> Road<B> {
         Ok(())
     }
 
-    /// The group as it is; what was staged in it when the service ended is finished first.
-    async fn open(&self, id: &GroupId) -> Result<Option<Group>, LedgerError> {
+    /// The group as it is, and its place at work; what was staged in it when the service ended is finished first.
+    async fn open(&self, id: &GroupId) -> Result<(Option<Group>, Place<'_>), LedgerError> {
         if let Some(group) = self.live.take(id) {
-            return Ok(Some(group));
+            let place = self.places.of(group.weight_bytes());
+            place.enter().await;
+            return Ok((Some(group), place));
         }
+        let place = self.places.of(self.ledger.head(id).await?.map_or(0, |head| head.weight_bytes()));
+        place.enter().await;
         let mut group = self.ledger.group(id, self.matrix.terms()).await?;
         if let Some(staged) = self.ledger.staged(id).await? {
             tracing::info!(group = ?id, "what was staged is taken up again");
-            self.finish_staged(&mut group, staged).await?;
+            self.finish_staged(&mut group, staged, &place).await?;
         }
-        Ok(group)
+        Ok((group, place))
     }
 
     /// Answers a command, with what was answered before if it is the same.
-    async fn command(&self, group: &mut Option<Group>, asked: &Asked) -> Result<(), LedgerError> {
+    async fn command(
+        &self,
+        group: &mut Option<Group>,
+        asked: &Asked,
+        place: &Place<'_>,
+    ) -> Result<(), LedgerError> {
         let (question, row) = (&asked.question, asked.row.seq);
         for _ in 0..limits::ANSWER_TRIES {
             let (now, id) = (clock::now(), &asked.ready.command.get().group);
@@ -184,9 +219,9 @@ impl<B: Backend> Road<B> {
             }
             if let Some(frozen) = frozen? {
                 let rejection = frozen_for(&asked.ready.command.get().by.user, group.as_ref(), &frozen);
-                return self.refuse_now(group.as_ref(), asked, &rejection).await;
+                return self.refuse_now(group.as_ref(), asked, &rejection, place).await;
             }
-            match self.decide(group, asked).await {
+            match self.decide(group, asked, place).await {
                 // A twin in another group's lane was faster.
                 Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::NoAnswer(..)) => {}
                 // The operator froze the group while the command was on its way.
@@ -197,25 +232,31 @@ impl<B: Backend> Road<B> {
         Err(LedgerError::Unavailable("one message lost the race for its own answer again and again".into()))
     }
 
-    async fn decide(&self, group: &mut Option<Group>, asked: &Asked) -> Result<(), LedgerError> {
+    async fn decide(
+        &self,
+        group: &mut Option<Group>,
+        asked: &Asked,
+        place: &Place<'_>,
+    ) -> Result<(), LedgerError> {
         let (question, row) = (&asked.question, asked.row.seq);
         let command = asked.ready.command.clone();
         let asker = Asker::of(question);
         let mut case = Case::new(command.clone());
+        place.enter().await;
         let began = step(group.as_ref(), &mut case, Input::Begin, self.matrix.terms(), clock::now());
-        let end = match self.judge(group.as_ref(), &mut case, began, &asker).await {
+        let end = match self.judge(group.as_ref(), &mut case, began, &asker, place).await {
             Step::Stage(permit) => {
                 let staged = Staged::new(&command, row, clock::now(), permit, asker.to_bytes());
                 let at = group.as_ref().map(Group::epoch);
                 let staged = self.ledger.stage(staged, at, asker.key()).await?;
-                return self.carry_out(group, case, &staged, &asker, false).await;
+                return self.carry_out(group, case, (&staged, false), &asker, place).await;
             }
             Step::Reject(rejection) => End::Refused(rejection),
-            step => self.enter(group, step, row, None, &asker).await?,
+            step => self.enter(group, step, (row, None), &asker, place).await?,
         };
         match end {
             End::Decided => Ok(()),
-            End::Refused(rejection) => self.refuse_now(group.as_ref(), asked, &rejection).await,
+            End::Refused(rejection) => self.refuse_now(group.as_ref(), asked, &rejection, place).await,
         }
     }
 
@@ -224,6 +265,7 @@ impl<B: Backend> Road<B> {
         &self,
         group: &mut Option<Group>,
         staged: Durable<Staged>,
+        place: &Place<'_>,
     ) -> Result<(), LedgerError> {
         let damaged = || LedgerError::Damaged("what is staged does not say who asked".to_owned());
         let asker = Asker::read(&staged.get().notes).ok_or_else(damaged)?;
@@ -231,27 +273,31 @@ impl<B: Backend> Road<B> {
         let mut case = Case::new(staged.get().command());
         let input = Input::Resume(permit);
         let resumed = step(group.as_ref(), &mut case, input, self.matrix.terms(), staged_at);
-        let resumed = self.judge(group.as_ref(), &mut case, resumed, &asker).await;
+        let resumed = self.judge(group.as_ref(), &mut case, resumed, &asker, place).await;
         if let Step::Reject(rejection) = resumed {
             // It was found valid in this very state; what has changed since is not the group.
             tracing::error!(group = ?staged.get().group(), %rejection, "what was staged is not valid any more");
             return self.refuse_staged(group.as_ref(), &staged, &asker, &rejection).await;
         }
-        self.carry_out(group, case, &staged, &asker, true).await
+        self.carry_out(group, case, (&staged, true), &asker, place).await
     }
 
-    /// Answers what a case asks for, until it has all.
+    /// Answers what a case asks for, until it has all. Whoever is asked is outside.
     pub(super) async fn judge(
         &self,
         group: Option<&Group>,
         case: &mut Case,
         mut next: Step,
         asker: &Asker,
+        place: &Place<'_>,
     ) -> Step {
         let prefix = spelling(group, asker.prefix());
         while let Step::Need(need) = next {
             let command: Authenticated<Command> = case.command().clone();
             let permits = self.matrix.permits();
+            if !matches!(need, Need::Signatures(_)) {
+                place.leave();
+            }
             let fetched = match need {
                 Need::Keys(keys) => Fetched::Keys(permits.check_keys(&keys).await),
                 Need::Permit(question) => {
@@ -260,6 +306,7 @@ impl<B: Backend> Road<B> {
                 Need::Predecessor(group) => Fetched::Predecessor(self.standing(&group).await),
                 Need::Signatures(to_sign) => Fetched::Signatures(self.matrix.sign(&to_sign)),
             };
+            place.enter().await;
             next = step(group, case, Input::Fetched(fetched), self.matrix.terms(), clock::now());
         }
         next
@@ -267,10 +314,14 @@ impl<B: Backend> Road<B> {
 
     /// How a group stands that another is to succeed.
     async fn standing(&self, group: &GroupId) -> Result<Option<Box<Standing>>, Rejection> {
-        let found = self.ledger.group(group, self.matrix.terms()).await.map_err(|error| {
+        let unreadable = |error| {
             tracing::error!(?group, %error, "a generation cannot be read");
             Rejection::Unavailable { users: Vec::new(), problem: "the generation before cannot be read now" }
-        })?;
+        };
+        let head = self.ledger.head(group).await.map_err(unreadable)?;
+        let place = self.places.of(head.map_or(0, |head| head.weight_bytes()));
+        place.enter().await;
+        let found = self.ledger.group(group, self.matrix.terms()).await.map_err(unreadable)?;
         Ok(found.map(|group| Box::new(group.standing())))
     }
 
@@ -279,9 +330,9 @@ impl<B: Backend> Road<B> {
         &self,
         group: &mut Option<Group>,
         next: Step,
-        row: InboxSeq,
-        staged: Option<&Durable<Staged>>,
+        (row, staged): (InboxSeq, Option<&Durable<Staged>>),
         asker: &Asker,
+        place: &Place<'_>,
     ) -> Result<End, LedgerError> {
         let decision = match next {
             Step::Decide(decision) => *decision,
@@ -290,11 +341,14 @@ impl<B: Backend> Road<B> {
                 return Err(LedgerError::Unavailable("a decision was taken out of turn".to_owned()));
             }
         };
+        // What is large is uploaded before it is told.
+        place.leave();
         let now = clock::now();
         let told = match self.matrix.teller().tell(&decision, asker, now).await {
             Ok(told) => told,
             Err(rejection) => return Ok(End::Refused(rejection)),
         };
+        place.enter().await;
         let (id, epoch) = (decision.receipt.group.clone(), decision.receipt.epoch);
         let durable = self.ledger.decide(row, staged, decision, told, now).await?;
         *group = Group::enter(group.take(), durable);
@@ -309,7 +363,10 @@ impl<B: Backend> Road<B> {
         group: Option<&Group>,
         asked: &Asked,
         rejection: &Rejection,
+        place: &Place<'_>,
     ) -> Result<(), LedgerError> {
+        // What it missed may have to be uploaded.
+        place.leave();
         let answered = self.refuse(group, asked, rejection).await?;
         let id = &asked.ready.command.get().group;
         // What is staged is finished first in a lane. Where another process has staged something since, it is looked again.

@@ -1,6 +1,9 @@
 //! The worker over a real store: who is answered, once, and what a flood costs.
 
+mod crowds;
 mod damaged;
+pub(super) mod forged;
+mod working;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,12 +26,14 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::places::Places;
 use super::{Lanes, Road, Worker};
 use crate::clock;
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::describe::SelfDescription;
 use crate::dialects::matrix::invites::Invites;
 use crate::hold::Hold;
+use crate::homeserver::Homeserver;
 use crate::homeserver::tests::adapter_with;
 use crate::keys::Keys;
 use crate::storage::forward::forward_questions;
@@ -76,27 +81,52 @@ async fn receive<B: Backend>(ledger: &Ledger<B>, pages: Vec<Vec<InboxItem>>) {
 
 /// Lets a worker work until so many messages are left in the inbox.
 async fn work_until<B: Backend>(ledger: &Arc<Ledger<B>>, folder: &Path, left: u64) {
-    let stop = CancellationToken::new();
-    let homeserver = adapter_with("http://127.0.0.1:1", |_| {});
+    work_until_with(adapter_with("http://127.0.0.1:1", |_| {}), ledger, folder, left).await;
+}
+
+/// The same, beside this homeserver.
+async fn work_until_with<B: Backend>(
+    homeserver: Homeserver,
+    ledger: &Arc<Ledger<B>>,
+    folder: &Path,
+    left: u64,
+) {
+    let (worker, _) = worker(homeserver, ledger, folder, limits::GROUPS_AT_WORK_KIB);
+    let drained = async {
+        let look = || async { Ok((ledger.depths().await?.inbox == left).then_some(())) };
+        eventually(BOUND, "the inbox to drain", look).await.unwrap();
+    };
+    work_during(&worker, drained).await;
+}
+
+/// A worker over a ledger, and its lanes, with so much room for groups at work.
+fn worker<B: Backend>(
+    homeserver: Homeserver,
+    ledger: &Arc<Ledger<B>>,
+    folder: &Path,
+    work_kib: u32,
+) -> (Worker<B>, Arc<Lanes<Road<B>>>) {
     let (inbox, outbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let keys = Arc::new(Keys::open_or_create(&folder.join("keys"), false).unwrap());
     let user = UserId::parse("@:a.org").unwrap();
     let described = SelfDescription::new(&user, Prefix::Stable, &keys, Arc::default());
     let description = described.description().clone();
     let matrix = Arc::new(Matrix::new(homeserver.clone(), "@:a.org".try_into().unwrap(), &keys, description));
-    let lanes = Arc::new(Lanes::new(Road::new(ledger.clone(), matrix.clone(), outbox.clone())));
+    let road = Road::within(ledger.clone(), matrix.clone(), outbox.clone(), Places::new(work_kib));
+    let lanes = Arc::new(Lanes::new(road));
     let invites = Invites::new(ledger.clone(), homeserver, "@:a.org".try_into().unwrap());
-    let worker = Worker::new(ledger.clone(), matrix, invites, lanes, Hold::of_everything(), inbox, outbox);
-    let working = worker.run(stop.clone());
-    let drained = async {
-        eventually(BOUND, "the inbox to drain", || async {
-            Ok((ledger.depths().await?.inbox == left).then_some(()))
-        })
-        .await
-        .unwrap();
+    let hold = Hold::of_everything();
+    (Worker::new(ledger.clone(), matrix, invites, lanes.clone(), hold, inbox, outbox), lanes)
+}
+
+/// Lets a worker work until something has ended.
+async fn work_during<B: Backend>(worker: &Worker<B>, something: impl Future<Output = ()>) {
+    let stop = CancellationToken::new();
+    let ended = async {
+        something.await;
         stop.cancel();
     };
-    tokio::join!(working, drained);
+    tokio::join!(worker.run(stop.clone()), ended);
 }
 
 /// The codes of what is owed, by account.

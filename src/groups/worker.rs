@@ -155,34 +155,49 @@ impl<B: Backend> Worker<B> {
         }
         let looks = join_all(messages.iter().map(|(row, _)| self.shared.look(row))).await;
         self.shared.outbox.notify_one();
-        let mut failed = None;
+        let (mut failed, mut outside) = (None, Vec::new());
         for (look, (row, held)) in looks.into_iter().zip(messages) {
             match look {
                 Ok(Next::Nothing) => {}
                 Ok(Next::Inquiry(group, inquiry)) => {
-                    self.shared.push(group, Job::Inquiry(inquiry, row, held), stop).await;
+                    let job = Job::Inquiry(inquiry, row, held);
+                    outside.extend(self.shared.enter(group, job, stop));
                 }
-                Ok(Next::Command(question)) => self.command(*question, row, held, stop).await,
+                Ok(Next::Command(question)) if question.message.asked.as_ref().is_ok_and(is_whole) => {
+                    // Nothing is waited for.
+                    outside.extend(self.shared.place(*question, row, held, stop).await);
+                }
+                Ok(Next::Command(question)) => self.fetch(*question, row, held, stop.clone()),
                 Err(error) => failed = Some(error),
             }
         }
+        // Side by side, so that what one group has too much of holds up the others for no more than one write.
+        join_all(outside.into_iter().map(|outside| self.shared.leave_out(outside, stop))).await;
         failed.map_or(Ok(found), Err)
     }
 
-    /// Puts a command into its group's lane, or has its bytes fetched first, beside everything else.
-    async fn command(&self, question: Question, row: InboxRow, held: Held, stop: &CancellationToken) {
-        let whole = question.message.asked.as_ref().is_ok_and(is_whole);
-        let placing = self.shared.clone().place(question, row, held, stop.clone());
-        if whole {
-            // Nothing is waited for.
-            placing.await;
-        } else {
-            let stop = stop.clone();
-            self.fetches.spawn(async move {
-                stop.run_until_cancelled(placing).await;
-            });
-        }
+    /// Has the bytes of a command fetched, beside everything else, before it has its place.
+    fn fetch(&self, question: Question, row: InboxRow, held: Held, stop: CancellationToken) {
+        let shared = self.shared.clone();
+        self.fetches.spawn(async move {
+            let placing = async {
+                if let Some(outside) = shared.place(question, row, held, &stop).await {
+                    shared.leave_out(outside, &stop).await;
+                }
+            };
+            stop.run_until_cancelled(placing).await;
+        });
     }
+}
+
+/// What has no place in a lane here, and why.
+enum Outside {
+    /// Its group belongs to a share of another process.
+    Elsewhere(InboxSeq, Share, Job),
+    /// Its lane is full.
+    Full(Job),
+    /// Its bytes are not to be had, or are none of a command.
+    Refused(Box<(Question, InboxRow, Held)>, Rejection),
 }
 
 /// Waits where a write may succeed later; not where somebody else has dealt with the message, nor when it is time to stop.
@@ -206,25 +221,61 @@ impl<B: Backend> Shared<B> {
         Ok(())
     }
 
-    /// Puts something into a lane; a full one says so. What belongs to a share of another process is left to that. However
-    /// long the store needs: the message is in hand meanwhile.
-    async fn push(&self, group: GroupId, job: Job, stop: &CancellationToken) {
+    /// Puts something into its lane, if it has a place there.
+    fn enter(&self, group: GroupId, job: Job, stop: &CancellationToken) -> Option<Outside> {
         let share = Share::of_group(&group);
+        match job.row() {
+            Some(row) if !self.hold.held().shares.contains(share) => {
+                Some(Outside::Elsewhere(row, share, job))
+            }
+            _ => self.lanes.push(group, job, stop).err().map(Outside::Full),
+        }
+    }
+
+    /// Gives a command its place when its bytes are there.
+    async fn place(
+        &self,
+        mut question: Question,
+        row: InboxRow,
+        held: Held,
+        stop: &CancellationToken,
+    ) -> Option<Outside> {
+        match ready(self.matrix.blobs(), &mut question).await {
+            Ok(ready) => {
+                let group = ready.command.get().group.clone();
+                let asked = Asked { question, ready, row, _held: held };
+                self.enter(group, Job::Command(Box::new(asked)), stop)
+            }
+            Err(rejection) => Some(Outside::Refused(Box::new((question, row, held)), rejection)),
+        }
+    }
+
+    /// What has no place is left to another process, or told so, however long the store needs: the message is in hand
+    /// meanwhile.
+    async fn leave_out(&self, outside: Outside, stop: &CancellationToken) {
         let mut backoff = Backoff::default();
-        if let Some(row) = job.row()
-            && !self.hold.held().shares.contains(share)
-        {
-            while let Err(error) = self.ledger.route(row, share).await {
-                if !may_pass(&error, &mut backoff, stop).await {
-                    break;
+        match outside {
+            Outside::Elsewhere(row, share, _job) => {
+                while let Err(error) = self.ledger.route(row, share).await {
+                    if !may_pass(&error, &mut backoff, stop).await {
+                        break;
+                    }
                 }
             }
-            return;
+            Outside::Full(job) => self.refuse_full(&job, stop).await,
+            Outside::Refused(asked, rejection) => {
+                let (question, row, _held) = &*asked;
+                self.refuse(question, row.seq, &rejection).await;
+            }
         }
-        let Err(job) = self.lanes.push(group, job, stop) else { return };
+    }
+
+    /// Says that a lane is full.
+    async fn refuse_full(&self, job: &Job, stop: &CancellationToken) {
         let full = Rejection::LimitExceeded { retry_after: limits::LANE_RETRY };
+        let mut backoff = Backoff::default();
         loop {
-            let answered = match &job {
+            let answered = match job {
                 Job::Command(asked) => answers::refuse(asked.row.seq, &asked.question, &full, clock::now()),
                 Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &full, clock::now()),
                 Job::Resume(..) => return,
@@ -236,27 +287,6 @@ impl<B: Backend> Shared<B> {
             }
         }
         self.outbox.notify_one();
-    }
-
-    /// Gives a command its place when its bytes are there.
-    async fn place(
-        self: Arc<Self>,
-        mut question: Question,
-        row: InboxRow,
-        held: Held,
-        stop: CancellationToken,
-    ) {
-        match ready(self.matrix.blobs(), &mut question).await {
-            Ok(ready) => {
-                let group = ready.command.get().group.clone();
-                let asked = Asked { question, ready, row, _held: held };
-                self.push(group, Job::Command(Box::new(asked)), &stop).await;
-            }
-            Err(rejection) => {
-                self.refuse(&question, row.seq, &rejection).await;
-                drop(held);
-            }
-        }
     }
 
     /// Refuses a command that cannot take its place, however long the store needs.

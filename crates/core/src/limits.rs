@@ -65,6 +65,10 @@ pub const SET_ASIDE_ROWS: usize = 10_000;
 
 /// Kibibytes of fetched blobs in memory.
 pub const BLOBS_MEMORY_KIB: usize = 256 * 1024;
+/// Kibibytes of them that messages of one account may take: more than one message has.
+pub const BLOBS_MEMORY_PER_USER_KIB: usize = BLOBS_MEMORY_KIB / 4;
+/// Kibibytes of them in the lane of one group: more than one message has.
+pub const BLOBS_MEMORY_PER_LANE_KIB: usize = BLOBS_MEMORY_KIB / 4;
 /// Blobs of one account that are fetched at once.
 pub const BLOB_FETCHES_PER_USER: usize = 2;
 /// Uploads whose address is remembered.
@@ -98,8 +102,8 @@ pub const COMMIT_BYTES: usize = 24 * 1024 * 1024;
 pub const WELCOME_BYTES: usize = 24 * 1024 * 1024;
 /// The largest GroupInfo, without a tree but for a group that begins; and the largest encrypted one in a Welcome.
 pub const GROUP_INFO_BYTES: usize = 128 * 1024;
-/// Commands and requests that wait in the lane of one group.
-pub const LANE_ROWS: usize = 1_000;
+/// Commands and requests that wait in the lane of one group. Forty full lanes leave the inbox open for other groups.
+pub const LANE_ROWS: usize = INBOX_ROWS / 50;
 /// What a full lane tells to wait.
 pub const LANE_RETRY: Duration = Duration::from_secs(5);
 /// How often the homeserver is asked for what a decision rests on, before the decision is given up.
@@ -136,6 +140,12 @@ pub const LOG_PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub const GROUP_MEMBER_BYTES: usize = 1_024;
 /// What a group takes in memory besides its members.
 pub const GROUP_BASE_BYTES: usize = 4 * 1024;
+/// What anything that is noted of a device, or waits, takes in a group's memory beside its bytes.
+pub const GROUP_NOTE_BYTES: usize = 512;
+/// How many times the bytes of its snapshot, and of the deltas after it, a group may take in memory.
+pub const GROUP_UNPACKED: usize = 8;
+/// Kibibytes of groups that are read, or judged, side by side. One that is larger is so alone.
+pub const GROUPS_AT_WORK_KIB: u32 = 512 * 1024;
 /// Memory for groups that nothing happens in.
 pub const GROUPS_CACHE_BYTES: usize = 256 * 1024 * 1024;
 

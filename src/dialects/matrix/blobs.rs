@@ -17,7 +17,15 @@ use crate::homeserver::{CallError, Homeserver, Mxc, patiently};
 
 /// A share of the memory for blobs. It is kept for as long as the bytes are needed.
 pub struct Memory {
-    _share: Option<OwnedSemaphorePermit>,
+    kib: u32,
+    _shares: Option<([OwnedSemaphorePermit; 2], Arc<Account>)>,
+}
+
+impl Memory {
+    /// How many kibibytes it is.
+    pub fn kib(&self) -> usize {
+        usize::try_from(self.kib).unwrap_or(usize::MAX)
+    }
 }
 
 /// Fetches and uploads.
@@ -25,30 +33,44 @@ pub struct Blobs {
     homeserver: Homeserver,
     /// Kibibytes of fetched bytes that may be in memory.
     memory: Arc<Semaphore>,
-    /// How many fetches each account may still begin.
-    fetches: Mutex<HashMap<UserId, Weak<Semaphore>>>,
+    /// What each account may still have of everything.
+    accounts: Mutex<HashMap<UserId, Weak<Account>>>,
     /// Where bytes were put lately.
     placed: Mutex<HashMap<Sha256, Mxc>>,
+}
+
+/// What one account may still have.
+struct Account {
+    /// Kibibytes of fetched bytes in memory.
+    memory: Arc<Semaphore>,
+    /// Fetches that it may begin.
+    fetches: Semaphore,
 }
 
 impl Blobs {
     /// Blobs in the media repository of this homeserver.
     pub fn new(homeserver: Homeserver) -> Self {
         let memory = Arc::new(Semaphore::new(limits::BLOBS_MEMORY_KIB));
-        Self { homeserver, memory, fetches: Mutex::default(), placed: Mutex::default() }
+        Self { homeserver, memory, accounts: Mutex::default(), placed: Mutex::default() }
     }
 
-    /// Memory for all blobs of one message, so many bytes together. It is given at once or not at all: whoever held a part
-    /// while waiting for the rest would be in the way of all others.
-    pub async fn reserve(&self, bytes: u64) -> Result<Memory, Rejection> {
+    /// Memory for all blobs of one message of a sender, so many bytes together. It is given at once or not at all: whoever held
+    /// a part while waiting for the rest would be in the way of all others. So nobody but the sender waits for what the
+    /// sender has too much of.
+    pub async fn reserve(&self, sender: &UserId, bytes: u64) -> Result<Memory, Rejection> {
         if bytes == 0 {
-            return Ok(Memory { _share: None });
+            return Ok(Memory { kib: 0, _shares: None });
         }
         let later = Rejection::Blob { field: "message", problem: "cannot be fetched now" };
         let kib = u32::try_from(bytes.div_ceil(1_024)).map_err(|_| later.clone())?;
-        let share = Arc::clone(&self.memory).acquire_many_owned(kib);
-        match tokio::time::timeout(limits::BLOB_WAIT, share).await {
-            Ok(Ok(share)) => Ok(Memory { _share: Some(share) }),
+        let account = self.account(sender);
+        let (own, all) = (account.memory.clone(), self.memory.clone());
+        let shares = async {
+            let own = own.acquire_many_owned(kib).await?;
+            all.acquire_many_owned(kib).await.map(|share| [own, share])
+        };
+        match tokio::time::timeout(limits::BLOB_WAIT, shares).await {
+            Ok(Ok(shares)) => Ok(Memory { kib, _shares: Some((shares, account)) }),
             _ => Err(later),
         }
     }
@@ -70,8 +92,8 @@ impl Blobs {
         if server != Some(mxc.server()) {
             return Err(refuse("must be on the sender's own server"));
         }
-        let turn = self.turn(sender).acquire_owned().await;
-        let Ok(_turn) = turn else { return Err(refuse("cannot be fetched now")) };
+        let account = self.account(sender);
+        let Ok(_turn) = account.fetches.acquire().await else { return Err(refuse("cannot be fetched now")) };
         let bytes = self.homeserver.download(&mxc, blob.size_bytes).await.map_err(|error| {
             tracing::info!(%error, "a blob was not fetched");
             refuse(if error.is_transient() {
@@ -83,16 +105,19 @@ impl Blobs {
         if Sha256::of(&bytes) == blob.sha256 { Ok(bytes) } else { Err(refuse("has another hash")) }
     }
 
-    /// The places of one account; forgotten when nobody holds or waits for one.
-    fn turn(&self, sender: &UserId) -> Arc<Semaphore> {
-        let mut fetches = lock(&self.fetches);
-        if let Some(turn) = fetches.get(sender).and_then(Weak::upgrade) {
-            return turn;
+    /// What one account may still have; forgotten when nobody holds or waits for any of it.
+    fn account(&self, sender: &UserId) -> Arc<Account> {
+        let mut accounts = lock(&self.accounts);
+        if let Some(account) = accounts.get(sender).and_then(Weak::upgrade) {
+            return account;
         }
-        fetches.retain(|_, turn| turn.strong_count() > 0);
-        let turn = Arc::new(Semaphore::new(limits::BLOB_FETCHES_PER_USER));
-        fetches.insert(sender.clone(), Arc::downgrade(&turn));
-        turn
+        accounts.retain(|_, account| account.strong_count() > 0);
+        let account = Arc::new(Account {
+            memory: Arc::new(Semaphore::new(limits::BLOBS_MEMORY_PER_USER_KIB)),
+            fetches: Semaphore::new(limits::BLOB_FETCHES_PER_USER),
+        });
+        accounts.insert(sender.clone(), Arc::downgrade(&account));
+        account
     }
 
     /// Bytes as they are given out: inline up to a size, else as an upload of the service's own.

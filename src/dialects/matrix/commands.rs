@@ -16,7 +16,14 @@ use super::questions::Question;
 pub struct Ready {
     /// The command.
     pub command: Authenticated<Command>,
-    _memory: Memory,
+    memory: Memory,
+}
+
+impl Ready {
+    /// How many kibibytes of it were fetched.
+    pub fn blobs_kib(&self) -> usize {
+        self.memory.kib()
+    }
 }
 
 /// Whether all bytes of a question are at hand, so that it can take its place at once.
@@ -32,7 +39,7 @@ pub async fn ready(blobs: &Blobs, question: &mut Question) -> Result<Ready, Reje
     let sender = question.caller.get().clone();
     let device = question.message.device.clone();
     let device = device.ok_or(Rejection::BadJson { field: "device_id", problem: "is missing" })?;
-    let memory = blobs.reserve(blob_bytes(&asked)?).await?;
+    let memory = blobs.reserve(&sender, blob_bytes(&asked)?).await?;
     let message = blobs.fetch(&sender, "message", asked.message).await?;
     let inside = match asked.inside {
         Some(inside) => inside,
@@ -60,7 +67,7 @@ pub async fn ready(blobs: &Blobs, question: &mut Question) -> Result<Ready, Reje
         let problem = "the group's ID must be the room's ID";
         return Err(Rejection::terms(Part::GroupInfo, "GroupId", "protocol: registering a group", problem));
     }
-    Ok(Ready { command: Command::of(&question.caller, device, group, request), _memory: memory })
+    Ok(Ready { command: Command::of(&question.caller, device, group, request), memory })
 }
 
 /// How many bytes of a question lie in the media repository, if none of them is larger than it may be.

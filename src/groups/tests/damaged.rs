@@ -6,16 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use maypole_core::batch::{Backend, Batch, Op};
-use maypole_core::group::{Agenda, Command, Head, Request, Snapshot, Staged};
+use maypole_core::group::{Agenda, Command, Head, Request, Staged};
 use maypole_core::ids::{DeviceId, GroupId, InboxSeq};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
 use maypole_core::permit::Permit;
-use maypole_mls::{Policy, UnixSeconds};
-use maypole_testkit::forge::{Forge, Founding, GroupInfoDraft, Shape, Suite};
 use maypole_testkit::postgres::Postgres;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+use super::forged::snapshot;
 use super::{codes, commit_of, message, receive, work_until};
 use crate::clock;
 use crate::dialects::matrix::questions::Question;
@@ -28,17 +27,6 @@ const ROOM: &str = "!room1:a.org";
 /// A record of a group, by its table and by the first byte of its key.
 const RECORDS: [(&str, u8); 5] =
     [("groups", b'g'), ("log", b'l'), ("snapshots", b'p'), ("agendas", b'e'), ("staged", b'y')];
-
-struct Anybody;
-
-impl Policy for Anybody {}
-
-/// A group of two in epoch 1.
-fn tree() -> Vec<u8> {
-    let founding = Founding { group_id: ROOM.into(), ..Founding::of(Suite::One, 2, Shape::Warm, 7) };
-    let info = Forge::new(&founding).unwrap().group_info(&GroupInfoDraft::by(0).with_tree()).unwrap();
-    maypole_mls::Group::import(&info, None, &Anybody, UnixSeconds(1)).unwrap().snapshot()
-}
 
 /// The service ended while a commit of alice was staged; one of bob waits behind it, and one of dan for another group.
 async fn ended<B: Backend>(store: B, damaged: &str) {
@@ -60,7 +48,7 @@ async fn ended<B: Backend>(store: B, damaged: &str) {
         Op::SetHead(head.clone()),
         Op::SetAgenda(Agenda { proposals: Vec::new(), ..agenda(1, 1, 10) }),
         Op::Append(head.group.clone(), entry(at, 100)),
-        Op::PutSnapshot(head.group, Snapshot { epoch: epoch(1), bytes: tree() }),
+        Op::PutSnapshot(head.group, snapshot(ROOM, 2)),
         Op::Stage(staged_command),
     ];
     ledger.into_backend().apply(Batch { name: "test", expect: Vec::new(), ops }).await.unwrap();
@@ -103,6 +91,8 @@ async fn the_log_says_what_the_operator_can_do() {
     let page = Arc::new(tempfile::tempfile().unwrap());
     let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(page.clone()).finish();
     let _logging = tracing::subscriber::set_default(lines);
+    // With one alone, what other tests log at the same time decides what is logged at all.
+    let _other = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("store");
     let store = sled::Store::open(&folder).unwrap();
@@ -152,6 +142,7 @@ async fn all_is_answered_from_a_database() {
              1 - get_bit(record, length(record) * 4))"
         );
         assert_eq!(sqlx::query(AssertSqlSafe(flip)).execute(&mut session).await.unwrap().rows_affected(), 1);
-        begins(postgres::Store::open(&url, 6).await.unwrap(), place.path(), table).await;
+        let store = postgres::Store::open(&url, 6).await.unwrap();
+        Box::pin(begins(store, place.path(), table)).await;
     }
 }

@@ -29,6 +29,11 @@ impl Heard {
         lately.into_iter().map(|(_, client)| client.clone()).collect()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Forgets a device.
     pub(super) fn forget(&mut self, client: &ClientId) {
         self.0.remove(client);

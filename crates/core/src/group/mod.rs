@@ -221,12 +221,21 @@ impl Group {
         clients.iter().filter(fits).cloned().collect()
     }
 
-    /// About how many bytes it takes in memory: its tree, and what is kept of each member beside it.
+    /// About how many bytes it takes in memory: its tree, what is kept of each member beside it, what it owes, and what is
+    /// known of its devices.
     pub fn weight_bytes(&self) -> usize {
-        limits::GROUP_MEMBER_BYTES
-            .saturating_mul(usize::try_from(self.mls.member_count()).unwrap_or(usize::MAX))
-            .saturating_add(self.mls.tree_bytes())
-            .saturating_add(limits::GROUP_BASE_BYTES)
+        let members = usize::try_from(self.mls.member_count()).unwrap_or(usize::MAX);
+        let noted = self.heard.len().saturating_add(self.races.len());
+        [
+            limits::GROUP_BASE_BYTES,
+            limits::GROUP_MEMBER_BYTES.saturating_mul(members),
+            limits::GROUP_NOTE_BYTES.saturating_mul(noted),
+            self.mls.tree_bytes(),
+            self.head.notes.len(),
+            self.agenda.weight_bytes(),
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
     }
 }
 

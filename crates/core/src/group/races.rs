@@ -34,6 +34,11 @@ struct Kept {
 }
 
 impl Races {
+    /// How many devices and accounts are watched.
+    pub(super) fn len(&self) -> usize {
+        self.losses.len().saturating_add(self.kept_for.len())
+    }
+
     /// A commit for `epoch` was too late; the group is in `current`. Says for how long that is kept for the device, if it is.
     /// An epoch counts once, however often a device is late for it.
     pub(super) fn lost(

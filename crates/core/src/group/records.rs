@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::command::Command;
 use crate::auth::Authenticated;
 use crate::ids::{ClientId, Epoch, FreezeReason, GroupId, InboxSeq, Sha256};
+use crate::limits;
 use crate::permit::Permit;
 use crate::time::Timestamp;
 
@@ -29,6 +30,15 @@ pub struct Head {
     pub delta_bytes: u64,
     /// What the dialect notes of it.
     pub notes: Vec<u8>,
+}
+
+impl Head {
+    /// About how many bytes the group may take in memory that stands here, as can be told before it is read.
+    pub fn weight_bytes(&self) -> usize {
+        let stored = usize::try_from(self.snapshot_bytes.saturating_add(self.delta_bytes));
+        let unpacked = stored.unwrap_or(usize::MAX).saturating_mul(limits::GROUP_UNPACKED);
+        unpacked.saturating_add(limits::GROUP_BASE_BYTES)
+    }
 }
 
 /// One epoch of a group's log: what began it, and what it needs to be told again.

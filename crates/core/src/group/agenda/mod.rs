@@ -81,6 +81,17 @@ impl Agenda {
         (self.revision > 0).then_some(self.revision)
     }
 
+    /// About how many bytes it takes in memory. Of each proposal the engine keeps another copy.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let tried = self.lease.as_ref().map_or(0, |lease| lease.tried.len());
+        let lists = [self.leaving.len(), self.proposals.len(), self.wanted.len(), self.frozen.len(), tried];
+        let notes = lists.into_iter().fold(0, usize::saturating_add);
+        let waiting = self.proposals.iter().flat_map(|waiting| {
+            [waiting.message.len(), waiting.message.len(), waiting.delta.len(), waiting.reference.len()]
+        });
+        waiting.fold(limits::GROUP_NOTE_BYTES.saturating_mul(notes), usize::saturating_add)
+    }
+
     /// Why nothing is ordered, if nothing is.
     pub fn frozen(&self) -> Option<&Freeze> {
         self.frozen.first()

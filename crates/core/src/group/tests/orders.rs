@@ -188,3 +188,19 @@ fn who_let_the_duty_pass_is_known_up_to_a_bound() {
     assert_eq!(asked, all[..=limits::DUTY_TRIED], "one after the other");
     assert_eq!(again, all[0], "whoever is not known any more is asked again");
 }
+
+#[test]
+fn what_a_group_owes_and_what_it_knows_of_devices_has_its_weight() {
+    let mut party = Party::of(&[BOB, CAROL]);
+    let before = party.group.weight_bytes();
+    party.announce(&[BOB], Cause::Left).unwrap();
+    let waiting = &party.group.agenda().proposals[0];
+    let bytes = 2 * waiting.message.len() + waiting.delta.len() + waiting.reference.len();
+    let owed = before + bytes + 2 * limits::GROUP_NOTE_BYTES;
+    assert_eq!(party.group.weight_bytes(), owed, "a leaf that must go, and a proposal in two copies");
+    let command = command(CAROL, Request::Register { group_info: Vec::new() });
+    party.group.note_refusal(command.get(), &mut Rejection::UnknownGroup, party.now);
+    assert_eq!(party.group.weight_bytes(), owed + limits::GROUP_NOTE_BYTES, "one more was heard");
+    party.update(CAROL, true).unwrap();
+    assert!(party.group.weight_bytes() < owed, "it is done");
+}

@@ -1,0 +1,127 @@
+//! Thousands of commands wait in one group, behind something that does not end: the others do not notice.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use maypole_core::batch::{Backend, BackendError, Batch, Expect};
+use maypole_core::ids::{GroupId, OwedId, Sha256};
+use maypole_core::ledger::Ledger;
+use maypole_core::limits;
+use serde_json::{Value, json};
+
+use super::{BOUND, codes, commit_of, count, message, receive, work_until, work_until_with};
+use crate::homeserver::tests::adapter_with;
+use crate::homeserver::tests::faulty::{Faulty, Reply};
+use crate::storage::forward::forward_questions;
+use crate::storage::sled::Store;
+
+const CROWDED: &str = "!crowded:a.org";
+
+/// A store that never ends a write that rests on one group, and counts how often others are waited for.
+struct Endless {
+    store: Store,
+    group: GroupId,
+    under_way: AtomicUsize,
+    /// How often a write began while no other one was under way.
+    rounds: Arc<AtomicUsize>,
+}
+
+macro_rules! within {
+    ($this:expr, $store:ident => $asked:expr) => {{
+        let $store = &$this.store;
+        $asked
+    }};
+}
+
+impl Backend for Endless {
+    async fn apply(&self, batch: Batch) -> Result<Vec<OwedId>, BackendError> {
+        let rests = |expect: &Expect| matches!(expect, Expect::GroupAt(group, _) if *group == self.group);
+        if batch.expect.iter().any(rests) {
+            std::future::pending::<()>().await;
+        }
+        if self.under_way.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.rounds.fetch_add(1, Ordering::SeqCst);
+        }
+        let applied = self.store.apply(batch).await;
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        applied
+    }
+
+    forward_questions!(within);
+}
+
+/// A store in a folder of which the crowded group's writes never end.
+fn endless(folder: &std::path::Path) -> (Endless, Arc<AtomicUsize>) {
+    let rounds = Arc::new(AtomicUsize::new(0));
+    let store = Store::open(&folder.join("store")).unwrap();
+    let group = GroupId::parse(CROWDED).unwrap();
+    (Endless { store, group, under_way: AtomicUsize::new(0), rounds: rounds.clone() }, rounds)
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_move_slows_no_other() {
+    const CROWD: usize = 3_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (store, rounds) = endless(folder.path());
+    let ledger = Arc::new(Ledger::new(store));
+    // So many accounts that none of them sends too fast.
+    let crowd: Vec<_> =
+        (0..CROWD).map(|n| message(&format!("mallory{}", n % 10), &commit_of(CROWDED, n))).collect();
+    let others: Vec<_> =
+        (0..5).map(|n| message("alice", &commit_of(&format!("!room{n}:a.org"), n))).collect();
+    receive(&ledger, vec![crowd, others]).await;
+    // One is being done, and a lane is full: these stay.
+    let stay = 1 + limits::LANE_ROWS;
+    let before = rounds.load(Ordering::SeqCst);
+    work_until(&ledger, folder.path(), u64::try_from(stay).unwrap()).await;
+    let rounds = rounds.load(Ordering::SeqCst) - before;
+    let codes = codes(&ledger).await;
+    assert_eq!(codes["@alice:a.org"], ["M_MLS_UNKNOWN_GROUP"; 5]);
+    let told: usize = codes.values().map(|codes| count(codes, "M_LIMIT_EXCEEDED")).sum();
+    assert_eq!(told, CROWD - stay);
+    let left: HashSet<_> = ledger.inbox(None, CROWD).await.unwrap().iter().map(|row| row.seq.get()).collect();
+    assert_eq!(left, (0..u64::try_from(stay).unwrap()).collect(), "who came first waits");
+    // A page takes one round; one by one it would be as many as were told.
+    let pages = CROWD / limits::INBOX_PAGE;
+    assert!(rounds <= 2 * pages + 5, "{rounds} rounds for {pages} pages");
+}
+
+#[test]
+fn forty_groups_that_do_not_move_leave_the_inbox_open() {
+    const { assert!(40 * (limits::LANE_ROWS + 1) + limits::INBOX_PAGE < limits::INBOX_ROWS) };
+    let (rows, mib) = (limits::LANE_ROWS, limits::BLOBS_MEMORY_PER_LANE_KIB / 1_024);
+    let told = format!("at most {rows} wait, with blobs of at most {mib} MiB");
+    assert!(include_str!("../../../docs/protocol.md").contains(&told), "{told}");
+}
+
+/// A commit whose Welcome lies in the media repository.
+fn with_welcome(group: &str, n: usize, welcome: &[u8]) -> Value {
+    let mut content = commit_of(group, n);
+    let sha256 = maypole_room::bytes::encode(Sha256::of(welcome).as_bytes());
+    let blob = json!({"mxc": "mxc://a.org/welcome", "sha256": sha256, "size": welcome.len()});
+    content["commit_info"] = json!({"welcome": blob, "group_info": "AAE"});
+    content
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_move_keeps_no_memory_from_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = endless(folder.path());
+    let ledger = Arc::new(Ledger::new(store));
+    // Two fit into a lane; ten into all the memory.
+    let welcome = vec![7; limits::WELCOME_BYTES];
+    let crowd = (0..12).map(|n| message(&format!("mallory{n}"), &with_welcome(CROWDED, n, &welcome)));
+    let other = message("alice", &with_welcome("!other:a.org", 0, &welcome));
+    receive(&ledger, vec![crowd.chain([other]).collect()]).await;
+    let media = Faulty::serve(vec![Reply::full(200, "", &welcome)]).await;
+    let homeserver = adapter_with(&media.url(), |settings| {
+        settings.bounds.response_bytes = limits::RESPONSE_BYTES;
+        settings.bounds.request = BOUND;
+    });
+    work_until_with(homeserver, &ledger, folder.path(), 2).await;
+    let codes = codes(&ledger).await;
+    assert_eq!(codes["@alice:a.org"], ["M_MLS_UNKNOWN_GROUP"]);
+    let told: usize = codes.values().map(|codes| count(codes, "M_LIMIT_EXCEEDED")).sum();
+    assert_eq!((told, codes.len()), (10, 11), "{codes:?}");
+}

@@ -37,9 +37,8 @@ use crate::telemetry::record;
 /// What a group's messages are told of which a record is damaged.
 const DAMAGED: &str = "what is stored of it is damaged; its operator knows";
 
-/// Why a group is frozen in which something was staged that cannot be read.
-const LOST: &str =
-    "what was staged in it is damaged and was given up: nobody knows what has happened in the room for it";
+/// Why a group is frozen in which something was staged that cannot be decided any more.
+const LOST: &str = "it is damaged, and what was staged in it was given up: nobody knows what has happened in the room for it";
 
 /// What waits in a group's lane.
 pub enum Job {
@@ -107,8 +106,8 @@ impl<B: Backend> Turn for Road<B> {
             if let Err(LedgerError::Damaged(reason)) = done {
                 tracing::error!(
                     ?group, %reason,
-                    "a group cannot be read, and takes no commands: `maypole db check` says which are so; bring the store back from \
-                     a copy with `maypole db import`"
+                    "a group cannot be read, and takes no commands: `maypole db check` says which are so; with the service stopped, \
+                     `maypole db mend` brings one back from a copy, and `maypole db import` the whole store"
                 );
                 done = self.refuse_damaged(group, &job).await;
             }

@@ -32,14 +32,28 @@ pub(super) async fn attempt(pool: &PgPool, batch: &Batch) -> Result<Result<Vec<O
             return Ok(Err(expect.clone()));
         }
     }
-    let mut writing = Writing {
-        connection: &mut transaction,
-        absent,
-        owed: Vec::new(),
-        counted_at: None,
-        together: Together::default(),
-    };
-    let mut ops = batch.ops.as_slice();
+    let owed = write(&mut transaction, &batch.ops, absent).await.map_err(|failure| match failure {
+        // What is damaged where something is written need not be what it is written for: nothing was done, as long as it is.
+        Failure::Broken(error) => Failure::Away(error),
+        other => other,
+    })?;
+    match transaction.commit().await {
+        Ok(()) => Ok(Ok(owed)),
+        Err(error) => match Failure::from(error) {
+            Failure::Away(error) if error.as_database_error().is_none() => Err(Failure::Unknown(error)),
+            refused => Err(refused),
+        },
+    }
+}
+
+/// Does what a batch does, in a transaction in which everything is as it expects; the numbers given out for what is owed.
+async fn write(
+    connection: &mut PgConnection,
+    mut ops: &[Op],
+    absent: Absent,
+) -> Result<Vec<OwedId>, Failure> {
+    let mut writing =
+        Writing { connection, absent, owed: Vec::new(), counted_at: None, together: Together::default() };
     while let Some((first, rest)) = ops.split_first() {
         // Rows of one kind that follow each other go in one statement.
         let run = 1 + rest.iter().take_while(|op| is_one_of_many(op) && is_alike(op, first)).count();
@@ -48,14 +62,7 @@ pub(super) async fn attempt(pool: &PgPool, batch: &Batch) -> Result<Result<Vec<O
         ops = rest;
     }
     writing.make().await?;
-    let owed = writing.owed;
-    match transaction.commit().await {
-        Ok(()) => Ok(Ok(owed)),
-        Err(error) => match Failure::from(error) {
-            Failure::Away(error) if error.as_database_error().is_none() => Err(Failure::Unknown(error)),
-            refused => Err(refused),
-        },
-    }
+    Ok(writing.owed)
 }
 
 fn is_one_of_many(op: &Op) -> bool {

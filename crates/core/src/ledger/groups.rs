@@ -158,8 +158,8 @@ impl<B: Backend> Ledger<B> {
     }
 
     /// Answers a message of a group of which a record is damaged. If it is what is staged there, nothing is any more, by the same
-    /// write. Where it cannot be told what is staged, that goes too, and the group is frozen from then on: nobody knows what has
-    /// happened for it outside.
+    /// write. Where it cannot be told what is staged, that goes too. If something may have happened outside for what goes, the
+    /// group is frozen from then on, unless it never began.
     pub async fn answer_of_damaged(
         &self,
         group: &GroupId,
@@ -168,13 +168,17 @@ impl<B: Backend> Ledger<B> {
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let row = answered.row;
-        let (staged, is_readable) = match self.backend.staged(group).await {
+        let (staged, is_readable, is_harmless) = match self.backend.staged(group).await {
             Err(BackendError::Damaged(_)) => {
                 // A store may know the row of a record that it cannot read.
                 let mut staged = self.staged_groups().await?.into_iter();
-                (staged.find(|(of, _)| of == group).map(|(_, row)| row), false)
+                (staged.find(|(of, _)| of == group).map(|(_, row)| row), false, false)
             }
-            staged => (staged?.map(|staged| staged.row), true),
+            staged => {
+                let staged = staged?;
+                let is_harmless = staged.as_ref().is_none_or(|staged| staged.permit.effects.is_empty());
+                (staged.map(|staged| staged.row), true, is_harmless)
+            }
         };
         let (mut expect, mut ops) = answered.into_batch(now);
         let goes = if is_readable { staged == Some(row) } else { staged.is_none_or(|staged| staged == row) };
@@ -185,8 +189,9 @@ impl<B: Backend> Ledger<B> {
                 expect.push(Expect::StagedIn(group.clone(), staged));
             }
         }
-        // A freeze that is there stays as it is.
-        if goes && !is_readable && matches!(self.backend.frozen(group).await, Ok(None)) {
+        // A freeze that is there stays as it is, and nothing holds up a group that is not there yet.
+        let must_freeze = goes && !is_harmless && !matches!(self.backend.head(group).await, Ok(None));
+        if must_freeze && matches!(self.backend.frozen(group).await, Ok(None)) {
             expect.push(Expect::NotFrozen(group.clone()));
             ops.push(Op::Freeze(group.clone(), freeze));
         }

@@ -466,3 +466,37 @@ fn a_crowd_of_answers_costs_refusals_and_no_acceptance() {
         assert_eq!(batch.ops, forgotten.into_iter().map(Op::Forget).collect::<Vec<_>>());
     }
 }
+
+/// Nobody knows what has happened outside for what is given up; a group that never began is held up by nothing.
+#[test]
+fn a_damaged_group_whose_staged_command_goes_is_frozen_if_anything_may_have_happened() {
+    let party = Party::of(&[BOB]);
+    let group = party.group.id().clone();
+    let frozen = Frozen { reason: FreezeReason::parse("damaged").unwrap(), frozen_at: now() };
+    for (begun, effects, freezes) in [(true, 1, true), (true, 0, false), (false, 1, false)] {
+        let store = Memory::default();
+        let ledger = Ledger::new(store.clone());
+        let message = Incoming::ToDevice { kind: "m.mls.message".to_owned(), content: Vec::new() };
+        let item = InboxItem::new(Authenticated::stored(id(ALICE).user), now(), message);
+        let mut ops = vec![Op::Receive(item)];
+        ops.extend(begun.then(|| Op::SetHead(party.group.head().clone())));
+        done(store.apply(Batch { name: "test", expect: Vec::new(), ops })).unwrap();
+        let effects = vec![Outside { about: None, words: b"x".to_vec() }; effects];
+        let (row, permit) = (InboxSeq::new(0), Permit { effects, cited: Vec::new() });
+        let request = Request::Register { group_info: vec![1] };
+        let staged = Staged::new(&command(ALICE, request), row, now(), permit, Vec::new());
+        done(ledger.stage(staged, begun.then(|| party.group.epoch()), key(1))).unwrap();
+        let answered = Answered { row, remember: Some((key(1), answer())), owed: vec![owed()] };
+        done(ledger.answer_of_damaged(&group, answered, frozen.clone(), now())).unwrap();
+        assert!(store.records().staged_groups().is_empty() && store.records().inbox(None, 9).is_empty());
+        assert_eq!(done(ledger.frozen(&group)).unwrap(), freezes.then(|| frozen.clone()));
+    }
+    // Of what cannot be read, the same.
+    let damaged = Some(Damaged { freeze: false, staged: true });
+    let ledger = Ledger::new(Noting { damaged, ..Noting::default() });
+    let answered = Answered { row: InboxSeq::new(0), remember: None, owed: vec![owed()] };
+    done(ledger.answer_of_damaged(&group, answered, frozen, now())).unwrap();
+    let [batch] = written(&ledger).try_into().unwrap();
+    assert!(batch.ops.contains(&Op::Unstage(group)), "{batch:?}");
+    assert!(batch.ops.iter().all(|op| !matches!(op, Op::Freeze(..))), "it never began");
+}

@@ -320,6 +320,8 @@ pub const SHARES: u8 = 64;
 pub const LEASE_TERM: Duration = Duration::from_secs(10);
 /// How often it says so.
 pub const LEASE_EVERY: Duration = Duration::from_secs(2);
+/// How long nobody else works on a store of which one group is being mended, should whoever does it die.
+pub const MEND_TERM: Duration = Duration::from_mins(10);
 /// How often it looks for what another process has left to it.
 pub const SHARED_LOOK: Duration = Duration::from_millis(200);
 /// How often a database that does not answer is looked for.

@@ -5,13 +5,18 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use clap::Args;
-use maypole_core::ids::{GroupId, RoomId};
+use maypole_core::ids::{GroupId, ProcessId, RoomId};
+use maypole_core::ledger::Ledger;
+use maypole_core::limits;
+use maypole_core::shares::Shares;
 
 use crate::admin::{self, AdminLimits, AskError, plain};
 use crate::cli::asking::{Asking, room};
 use crate::cli::source::Source;
 use crate::cli::{ConfigFile, Exit, Failure, Surroundings};
+use crate::entropy;
 use crate::groups::{MendError, Mended, mend};
+use crate::storage::Store;
 use crate::storage::copy::{CopyError, Reader};
 
 /// Arguments of `maypole db mend`.
@@ -63,7 +68,28 @@ impl Mend {
         let group = GroupId::parse(self.room.as_str()).ok_or(MendError::Unknown).map_err(failed)?;
         let keys = opened.signers(asking).ok();
         let copy = copy().map_err(|error| failed(error.into()))?;
-        let mending = mend(&opened.ledger, &opened.store, keys.as_ref(), &group, copy);
-        asking.wait(mending).map_err(failed)
+        let process =
+            ProcessId::from_bytes(entropy::random().map_err(|why| Failure::new(Exit::Failed, why))?);
+        asking.wait(async {
+            is_alone(&opened.ledger, process).await?;
+            let mended = mend(&opened.ledger, &opened.store, keys.as_ref(), &group, copy).await;
+            opened.ledger.retire(process).await.map_err(|error| failed(error.into()))?;
+            mended.map_err(failed)
+        })
     }
+}
+
+/// Takes all work of the store, so that no process begins any meanwhile; refuses where another has some.
+async fn is_alone(ledger: &Ledger<Store>, process: ProcessId) -> Result<(), Failure> {
+    let unreadable = |error| Failure::new(Exit::Store, error);
+    let held = ledger.renew(process, limits::MEND_TERM).await.map_err(unreadable)?;
+    if held.shares == Shares::ALL && held.stream {
+        return Ok(());
+    }
+    ledger.retire(process).await.map_err(unreadable)?;
+    let why = format!(
+        "another process uses the store: stop it first; one that died is forgotten {} s after it was last heard of",
+        limits::LEASE_TERM.as_secs()
+    );
+    Err(Failure::new(Exit::Failed, why))
 }

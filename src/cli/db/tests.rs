@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use maypole_core::batch::Op;
-use maypole_core::ids::GroupId;
+use maypole_core::batch::{Backend as _, Op};
+use maypole_core::ids::{GroupId, ProcessId};
+use maypole_testkit::postgres::Postgres;
 
 use crate::admin::tests::{Fake, explanation};
 use crate::admin::{AdminLimits, Listener};
@@ -12,6 +14,7 @@ use crate::cli::Exit;
 use crate::cli::tests::stored::{Place, ROOM};
 use crate::cli::tests::{Ran, text};
 use crate::storage::conformance::samples::{head, key, message, user};
+use crate::storage::postgres;
 
 /// A store with messages, and with a group of which nothing but the head is there, if that is wanted.
 fn fill(place: &Place, with_group: bool) {
@@ -221,6 +224,45 @@ fn a_group_is_not_mended_by_what_does_not_lead_to_where_it_stands() {
         let cut = db(&place, &["mend", ROOM, "--from", text(&copy)]);
         assert!(cut.exit == Exit::Store && cut.err.contains("cut short"), "{}", cut.err);
         assert_eq!(db(&place, &["check"]).out, before);
+    }
+}
+
+/// Whoever has the group in memory would write over what is put back.
+#[test]
+fn a_group_is_not_mended_under_a_process_that_works_on_its_store() {
+    let place = Place::with_group(5);
+    let copy = place.path("copy");
+    assert_eq!(db(&place, &["export", text(&copy)]).exit, Exit::Ok);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let database = runtime.block_on(Postgres::start()).unwrap();
+    let config = fs::read_to_string(place.path("c.yaml")).unwrap();
+    let there = format!("  postgres: \"{}\"", database.url());
+    fs::write(place.path("c.yaml"), config.replacen("  #postgres:", &there, 1)).unwrap();
+    assert_eq!(db(&place, &["import", text(&copy)]).exit, Exit::Ok);
+    let checked = || db(&place, &["check"]).out;
+    let (before, other) = (checked(), ProcessId::from_bytes([7; 16]));
+    let mend = || db(&place, &["mend", ROOM, "--from", text(&copy)]);
+    let lives = |lives: bool| {
+        runtime.block_on(async {
+            let store = postgres::Store::open(&database.url(), 1).await.unwrap();
+            if lives {
+                store.renew(other, Duration::from_secs(3_600)).await.unwrap();
+            } else {
+                store.retire(other).await.unwrap();
+            }
+            store.close().await;
+        });
+    };
+    lives(true);
+    let refused = mend();
+    assert_eq!((refused.exit, refused.out.as_str()), (Exit::Failed, ""));
+    assert!(refused.err.contains("another process uses the store: stop it first"), "{}", refused.err);
+    assert_eq!(checked(), before);
+    lives(false);
+    // Twice: whoever has been refused, or has mended, works on nothing any more.
+    for _ in 0..2 {
+        let whole = mend();
+        assert!(whole.err.contains("there is nothing to put back"), "{}", whole.err);
     }
 }
 

@@ -4,6 +4,7 @@
 //! such record is durable. The writer alone adds and removes, so that nothing can come between. What a crash left
 //! behind is swept at the next opening.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -30,8 +31,8 @@ pub(super) struct Bulk {
     root: PathBuf,
     /// How many records name each file. A file that is in here is durable.
     names: HashMap<Sha256, u32>,
-    /// Files that were found damaged: they are written anew when somebody has their bytes.
-    broken: HashSet<Sha256>,
+    /// Files that were found damaged by whoever read them: they are written anew when somebody has their bytes.
+    broken: RefCell<HashSet<Sha256>>,
     /// Files that no record may name any more.
     idle: HashSet<Sha256>,
     disk: Arc<dyn Disk>,
@@ -39,7 +40,7 @@ pub(super) struct Bulk {
 
 impl Bulk {
     pub(super) fn new(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
-        Self { root, names: HashMap::new(), broken: HashSet::new(), idle: HashSet::new(), disk }
+        Self { root, names: HashMap::new(), broken: RefCell::default(), idle: HashSet::new(), disk }
     }
 
     fn folder(&self, name: &Sha256) -> PathBuf {
@@ -59,7 +60,7 @@ impl Bulk {
     pub(super) fn write<'a>(&mut self, files: impl Iterator<Item = &'a BulkFile>) -> io::Result<()> {
         let mut new: BTreeMap<[u8; 32], &BulkFile> = BTreeMap::new();
         for file in files {
-            if self.names.contains_key(&file.name) && !self.broken.contains(&file.name) {
+            if self.names.contains_key(&file.name) && !self.broken.borrow().contains(&file.name) {
                 continue;
             }
             // Until a record names it, nobody needs it.
@@ -70,13 +71,15 @@ impl Bulk {
         let mut folders: Vec<PathBuf> = new.iter().map(|file| self.folder(&file.name)).collect();
         folders.dedup();
         self.make(&folders)?;
-        side_by_side(&new, |file| disk::write_file(&*self.disk, &self.unnamed(&file.name), &file.bytes))?;
+        let disk = &*self.disk;
+        let unnamed: Vec<_> = new.iter().map(|file| (self.unnamed(&file.name), &file.bytes)).collect();
+        side_by_side(&unnamed, |(path, bytes)| disk::write_file(disk, path, bytes))?;
         for file in &new {
-            disk::rename(&*self.disk, &self.unnamed(&file.name), &self.path(&file.name))?;
+            disk::rename(disk, &self.unnamed(&file.name), &self.path(&file.name))?;
         }
-        side_by_side(&folders, |folder| disk::sync_folder(&*self.disk, folder))?;
+        side_by_side(&folders, |folder| disk::sync_folder(disk, folder))?;
         for file in new {
-            self.broken.remove(&file.name);
+            self.broken.get_mut().remove(&file.name);
         }
         Ok(())
     }
@@ -94,8 +97,17 @@ impl Bulk {
         disk::sync_folder(&*self.disk, &self.root)
     }
 
-    /// Reads a file whole and holds it against its name.
+    /// Reads a file whole and holds it against its name. One that is damaged is noted.
     pub(super) fn read(&self, file: BulkRef) -> Result<Vec<u8>, BulkFault> {
+        let name = file.name;
+        let read = self.read_whole(file);
+        if matches!(read, Err(BulkFault::Damage(_))) {
+            self.broken.borrow_mut().insert(name);
+        }
+        read
+    }
+
+    fn read_whole(&self, file: BulkRef) -> Result<Vec<u8>, BulkFault> {
         let mut bytes = Vec::new();
         match File::open(self.path(&file.name))
             .and_then(|opened| opened.take(limits::BULK_FILE_BYTES).read_to_end(&mut bytes))
@@ -110,11 +122,6 @@ impl Bulk {
             }
             Err(error) => Err(BulkFault::Io(error)),
         }
-    }
-
-    /// The file was found damaged.
-    pub(super) fn is_broken(&mut self, name: Sha256) {
-        self.broken.insert(name);
     }
 
     /// A record names the file from now on.

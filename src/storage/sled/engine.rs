@@ -349,11 +349,6 @@ impl Engine {
 
     /// Moves a damaged record out of the way, as it is, so that the rest goes on.
     pub(super) fn quarantine(&mut self, key: &[u8], value: &[u8], damage: Damage) -> Result<(), Failure> {
-        if matches!(damage, Damage::BulkMissing | Damage::BulkDiffers)
-            && let Some(name) = record::bulk_name(key, value)
-        {
-            self.bulk.is_broken(name);
-        }
         let kind = Kind::of_key(key);
         let name = kind.map_or("unknown", Kind::name);
         tracing::error!(record = name, key = %key.escape_ascii(), %damage, "a damaged record was quarantined");

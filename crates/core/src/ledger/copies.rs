@@ -45,10 +45,8 @@ impl<B: Backend> Ledger<B> {
     }
 
     /// Puts parts of a group back that were damaged: entries of its log, and its tree, with the head that names that. The group
-    /// stays where it stands, and whoever calls this has seen that the parts lead there.
-    ///
-    /// What is damaged is taken away first, in a write of its own: a store may know large bytes by their hash, and take those
-    /// that it has for whole. Broken off in between, the parts are missing, as before.
+    /// stays where it stands, and whoever calls this has seen that the parts lead there. Broken off in between, what is not put
+    /// back yet is damaged, as before.
     pub async fn mend(
         &self,
         group: &GroupId,
@@ -61,15 +59,10 @@ impl<B: Backend> Ledger<B> {
             return Err(LedgerError::Unavailable(what));
         }
         let stands = || vec![Expect::GroupAt(group.clone(), Some(at))];
-        // The oldest last: until then the log begins where it did.
-        for entry in entries.into_iter().rev() {
-            let away = vec![Op::RemoveEntry(group.clone(), entry.epoch)];
-            self.write("mend_away", stands(), away).await?;
+        for entry in entries {
             self.write("mend_entry", stands(), vec![Op::Append(group.clone(), entry)]).await?;
         }
         if let Some((head, snapshot)) = tree {
-            let nothing = Snapshot { epoch: snapshot.epoch, bytes: Vec::new() };
-            self.write("mend_away", stands(), vec![Op::PutSnapshot(group.clone(), nothing)]).await?;
             let back = vec![Op::PutSnapshot(group.clone(), snapshot), Op::SetHead(head)];
             self.write("mend_tree", stands(), back).await?;
         }

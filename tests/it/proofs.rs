@@ -112,20 +112,23 @@ fn nothing_that_was_promised_is_lost_by_kills_of_writers_and_of_a_postgres() {
     }
 }
 
+/// Kinds of damage to what was promised, and what is said of each.
+const OF_WHAT_WAS_PROMISED: [(&str, &str); 9] = [
+    ("answer", "was acknowledged and its answer is lost"),
+    ("other-answer", "the answer to message"),
+    ("message", "was taken in and is lost"),
+    ("waits", "is answered and still waits"),
+    ("owed", "what is owed for message"),
+    ("owed-twice", "something is owed twice"),
+    ("epoch", "is missing; what follows is epoch"),
+    ("back", "is answered, and its epoch is lost"),
+    ("two-epochs", "has begun two epochs"),
+];
+
 #[test]
 fn whatever_is_damaged_by_a_kill_is_found() {
-    let damages = [
-        ("answer", "was acknowledged and its answer is lost"),
-        ("other-answer", "the answer to message"),
-        ("message", "was taken in and is lost"),
-        ("waits", "is answered and still waits"),
-        ("owed", "what is owed for message"),
-        ("owed-twice", "something is owed twice"),
-        ("epoch", "is missing; what follows is epoch"),
-        ("back", "is answered, and its epoch is lost"),
-        ("fork", "was begun by another commit"),
-        ("two-epochs", "has begun two epochs"),
-    ];
+    // Whoever kills has made the commits, and knows another one.
+    let damages = [&OF_WHAT_WAS_PROMISED[..], &[("fork", "was begun by another commit")]].concat();
     finds_damage(&["kills", "--store", "sled", "--kills", "1"], &damages);
 }
 
@@ -159,18 +162,8 @@ fn a_start_after_a_kill_finds_everything() {
 
 #[test]
 fn whatever_is_damaged_before_a_start_is_found() {
-    let damages = [
-        ("answer", "was acknowledged and its answer is lost"),
-        ("other-answer", "the answer to message"),
-        ("message", "was taken in and is lost"),
-        ("waits", "is answered and still waits"),
-        ("owed", "what is owed for message"),
-        ("owed-twice", "something is owed twice"),
-        ("epoch", "is missing; what follows is epoch"),
-        ("back", "is answered, and its epoch is lost"),
-        ("two-epochs", "has begun two epochs"),
-    ];
-    finds_damage(&[&["starts", "--store", "sled", "--groups", "10"][..], &PATIENTLY].concat(), &damages);
+    let starts = [&["starts", "--store", "sled", "--groups", "10"][..], &PATIENTLY].concat();
+    finds_damage(&starts, &OF_WHAT_WAS_PROMISED);
 }
 
 #[test]

@@ -237,10 +237,7 @@ fn who_is_removed_is_out() {
 #[test]
 fn the_services_removes_are_kept_for_the_next_commit_and_nothing_else_of_it() {
     let mut relay = Relay::new(1);
-    let (mut alice, mut bob) = relay.pair();
-    let mut carol = relay.device("@carol:b.org", "TABLET");
-    let event = relay.add(&mut alice, &mut carol);
-    hear(&mut bob, &event);
+    let (mut alice, mut bob, carol) = relay.trio();
     let actions = alice.update(&relay.room_id).unwrap();
     let own = relay.accept(&alice, &sent(&actions));
     let remove = Bytes::Inline(relay.remove(3, 2));

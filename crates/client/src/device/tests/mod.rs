@@ -226,6 +226,15 @@ impl Relay {
         (alice, bob)
     }
 
+    /// And Carol's tablet, added by Alice.
+    fn trio(&mut self) -> (Device, Device, Device) {
+        let (mut alice, mut bob) = self.pair();
+        let mut carol = self.device("@carol:b.org", "TABLET");
+        let event = self.add(&mut alice, &mut carol);
+        hear(&mut bob, &event);
+        (alice, bob, carol)
+    }
+
     /// The answer to a question for commits.
     pub(crate) fn page(&self, asked: &Outgoing, more: bool) -> Value {
         let from_epoch = asked.content["from_epoch"].as_u64().unwrap();

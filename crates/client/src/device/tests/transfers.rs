@@ -116,10 +116,7 @@ fn elsewhere(messages: &[Vec<u8>]) -> (Proposals, Vec<u8>) {
 #[test]
 fn the_services_proposals_may_be_a_blob() {
     let mut relay = Relay::new(1);
-    let (mut alice, mut bob) = relay.pair();
-    let mut carol = relay.device("@carol:b.org", "TABLET");
-    let event = relay.add(&mut alice, &mut carol);
-    hear(&mut bob, &event);
+    let (mut alice, mut bob, carol) = relay.trio();
     let actions = alice.update(&relay.room_id).unwrap();
     let own = relay.accept(&alice, &sent(&actions));
     let (proposals, bytes) = elsewhere(&[relay.remove(3, 2)]);

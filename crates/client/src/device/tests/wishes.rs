@@ -139,15 +139,6 @@ fn kick(users: &[&Device]) -> Citing {
     }
 }
 
-/// Alice's group with Bob's laptop and Carol's tablet; each is another's user.
-fn three(relay: &mut Relay) -> (Device, Device, Device) {
-    let (mut alice, mut bob) = relay.pair();
-    let mut carol = relay.device("@carol:b.org", "TABLET");
-    let event = relay.add(&mut alice, &mut carol);
-    hear(&mut bob, &event);
-    (alice, bob, carol)
-}
-
 /// Alice's removal is refused, since another commit was first; what she sends then.
 fn made_again(relay: &Relay, alice: &mut Device, first: &Outgoing, event: &CommitEvent) -> Outgoing {
     let refusal = relay.reject(first, "M_MLS_STALE_EPOCH", json!({"commits": [event.content()]}));
@@ -157,7 +148,7 @@ fn made_again(relay: &Relay, alice: &mut Device, first: &Outgoing, event: &Commi
 #[test]
 fn a_removal_that_is_made_again_names_only_who_still_leaves_by_it() {
     let mut relay = Relay::new(1);
-    let (mut alice, mut bob, carol) = three(&mut relay);
+    let (mut alice, mut bob, carol) = relay.trio();
     let mut namesake = relay.device("@carol:a.org", "PHONE");
     let event = relay.add(&mut alice, &mut namesake);
     hear(&mut bob, &event);
@@ -174,7 +165,7 @@ fn a_removal_that_is_made_again_names_only_who_still_leaves_by_it() {
 #[test]
 fn a_user_with_another_device_meanwhile_does_not_leave_by_a_removal() {
     let mut relay = Relay::new(1);
-    let (mut alice, mut bob, carol) = three(&mut relay);
+    let (mut alice, mut bob, carol) = relay.trio();
     let room_id = relay.room_id.clone();
     let first = sent(&alice.remove(&room_id, vec![carol.me().clone()], kick(&[&carol])).unwrap());
     assert_eq!(leaving_by(&first), ["@carol:b.org"]);
@@ -186,7 +177,7 @@ fn a_user_with_another_device_meanwhile_does_not_leave_by_a_removal() {
 #[test]
 fn who_goes_by_the_services_removal_does_not_leave_by_a_members() {
     let mut relay = Relay::new(1);
-    let (mut alice, _, carol) = three(&mut relay);
+    let (mut alice, _, carol) = relay.trio();
     let room_id = relay.room_id.clone();
     let first = sent(&alice.remove(&room_id, vec![carol.me().clone()], kick(&[&carol])).unwrap());
     let missing = json!({"proposals": [encode(&relay.remove(2, 2))]});

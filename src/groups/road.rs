@@ -430,26 +430,33 @@ impl<B: Backend> Road<B> {
     async fn refuse_damaged(&self, group: &GroupId, job: &Job) -> Result<(), LedgerError> {
         let now = clock::now();
         let rejection = Rejection::Frozen { reason: DAMAGED.to_owned() };
+        let freeze = FreezeReason::parse(LOST).map(|reason| Frozen { reason, frozen_at: now });
+        let unnamed = || LedgerError::Unavailable("a freeze has no reason".to_owned());
+        let freeze = freeze.ok_or_else(unnamed)?;
         let (row, question) = match job {
             Job::Command(asked) => (asked.row.seq, Some(asked.question.clone())),
             Job::Inquiry(_, row, _) => (row.seq, None),
             Job::Resume(row, _) => {
-                // Without its message there is nobody to answer.
-                let Some(message) = self.ledger.message(*row).await? else { return Ok(()) };
+                let Some(message) = self.ledger.message(*row).await? else {
+                    return self.ledger.give_up_staged(group, *row, freeze).await;
+                };
                 (*row, Question::read(&message.item))
             }
         };
         let answered = match (job, &question) {
             (Job::Inquiry(inquiry, ..), _) => inquiry.refuse(row, &rejection, now),
             (_, None) => answers::ignore(row),
-            (_, Some(question)) => match self.ledger.remembered(question.key, now).await? {
-                Some(answer) => answers::again(row, question, answer, now),
-                None => answers::refuse(row, question, &rejection, now),
+            (_, Some(question)) => match self.ledger.remembered(question.key, now).await {
+                Ok(Some(answer)) => answers::again(row, question, answer, now),
+                Ok(None) => answers::refuse(row, question, &rejection, now),
+                // Where answers are kept there is damage as well: this one is not.
+                Err(LedgerError::Damaged(_)) => {
+                    Answered { remember: None, ..answers::refuse(row, question, &rejection, now) }
+                }
+                Err(error) => return Err(error),
             },
         };
-        let freeze = FreezeReason::parse(LOST).map(|reason| Frozen { reason, frozen_at: now });
-        let unnamed = || LedgerError::Unavailable("a freeze has no reason".to_owned());
-        self.ledger.answer_of_damaged(group, answered, freeze.ok_or_else(unnamed)?, now).await?;
+        self.ledger.answer_of_damaged(group, answered, freeze, now).await?;
         record::answered(rejection.code().facts().errcode);
         Ok(())
     }

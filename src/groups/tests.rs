@@ -93,7 +93,7 @@ async fn work_until_with<B: Backend>(
 ) {
     let (worker, _) = worker(homeserver, ledger, folder, limits::GROUPS_AT_WORK_KIB);
     let drained = async {
-        let look = || async { Ok((ledger.depths().await?.inbox == left).then_some(())) };
+        let look = || async { Ok((ledger.queues().await?.inbox == left).then_some(())) };
         eventually(BOUND, "the inbox to drain", look).await.unwrap();
     };
     work_during(&worker, drained).await;

@@ -67,8 +67,8 @@ pub const SET_ASIDE_ROWS: usize = 10_000;
 pub const BLOBS_MEMORY_KIB: usize = 256 * 1024;
 /// Kibibytes of them that messages of one account may take: more than one message has.
 pub const BLOBS_MEMORY_PER_USER_KIB: usize = BLOBS_MEMORY_KIB / 4;
-/// Kibibytes of them in the lane of one group: more than one message has.
-pub const BLOBS_MEMORY_PER_LANE_KIB: usize = BLOBS_MEMORY_KIB / 4;
+/// Kibibytes of them in the lane of one group: more than one account can fill.
+pub const BLOBS_MEMORY_PER_LANE_KIB: usize = BLOBS_MEMORY_KIB / 8 * 3;
 /// Blobs of one account that are fetched at once.
 pub const BLOB_FETCHES_PER_USER: usize = 2;
 /// Uploads whose address is remembered.
@@ -173,7 +173,7 @@ pub const PROPOSAL_RETRY: Duration = Duration::from_secs(30);
 pub const MISSING_PROPOSALS_BYTES: usize = 24 * 1024;
 /// How long one device has to make the commit that its group needs, before another is asked.
 pub const DUTY_LEASE: Duration = Duration::from_secs(30);
-/// Devices that had the duty to commit and are not asked again before others were.
+/// Devices that had the duty to commit and are known to; the silent ones beyond have their turn by their order.
 pub const DUTY_TRIED: usize = 64;
 /// How long after its last message a device is asked for a commit before all others.
 pub const HEARD_LATELY: Duration = Duration::from_hours(1);
@@ -289,6 +289,8 @@ pub const SEAL_READ_BYTES: usize = 1024 * 1024;
 pub const BULK_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Threads that write files beside the embedded store.
 pub const BULK_THREADS: usize = 8;
+/// The oldest PostgreSQL, by the number before the dot: the first that reads one page of a table without reading all.
+pub const POSTGRES_OLDEST: i32 = 14;
 /// Sessions of one process with a PostgreSQL that are open at once for its work.
 pub const POSTGRES_CONNECTIONS: u32 = 16;
 /// Sessions besides, in which it says that it is alive, however many wait for one of those.

@@ -126,25 +126,72 @@ fn flip(folder: &Path, prefix: u8) {
     db.flush().unwrap();
 }
 
+/// In a schema of its own, what was left there when the service ended; what is done to it, and the store opened again.
+async fn ended_in(server: &Postgres, schema: &str, damaged: &str, done: &[&str]) -> postgres::Store {
+    let mut session = PgConnection::connect(&server.url()).await.unwrap();
+    let new = [format!("CREATE SCHEMA {schema}"), format!("SET search_path TO {schema}")];
+    let url = format!("{}?options=-c%20search_path%3D{schema}", server.url());
+    for step in new {
+        sqlx::query(AssertSqlSafe(step)).execute(&mut session).await.unwrap();
+    }
+    let store = postgres::Store::open(&url, 6).await.unwrap();
+    let closing = store.clone();
+    ended(store, damaged).await;
+    closing.close().await;
+    let flip = format!(
+        "UPDATE {damaged} SET record = set_bit(record, length(record) * 4, \
+         1 - get_bit(record, length(record) * 4))"
+    );
+    assert_eq!(sqlx::query(AssertSqlSafe(flip)).execute(&mut session).await.unwrap().rows_affected(), 1);
+    for step in done {
+        sqlx::raw_sql(AssertSqlSafe(*step)).execute(&mut session).await.unwrap();
+    }
+    postgres::Store::open(&url, 6).await.unwrap()
+}
+
 #[tokio::test]
 async fn all_is_answered_from_a_database() {
     let server = Postgres::start().await.unwrap();
     for (table, _) in RECORDS {
         let place = tempfile::tempdir().unwrap();
-        let mut session = PgConnection::connect(&server.url()).await.unwrap();
-        let schema = format!("CREATE SCHEMA of_{table}");
-        sqlx::query(AssertSqlSafe(schema)).execute(&mut session).await.unwrap();
-        let url = format!("{}?options=-c%20search_path%3Dof_{table}", server.url());
-        let store = postgres::Store::open(&url, 6).await.unwrap();
-        let closing = store.clone();
-        ended(store, table).await;
-        closing.close().await;
-        let flip = format!(
-            "UPDATE of_{table}.{table} SET record = set_bit(record, length(record) * 4, \
-             1 - get_bit(record, length(record) * 4))"
-        );
-        assert_eq!(sqlx::query(AssertSqlSafe(flip)).execute(&mut session).await.unwrap().rows_affected(), 1);
-        let store = postgres::Store::open(&url, 6).await.unwrap();
+        let store = ended_in(&server, &format!("of_{table}"), table, &[]).await;
         Box::pin(begins(store, place.path(), table)).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_staged_is_given_up_where_its_message_is_lost_as_well() {
+    let server = Postgres::start().await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let lost = "DELETE FROM inbox WHERE seq = 0";
+    let ledger = Arc::new(Ledger::new(ended_in(&server, "lost", "staged", &[lost]).await));
+    work_until(&ledger, place.path(), 0).await;
+    let codes = codes(&ledger).await;
+    assert!(!codes.contains_key("@alice:a.org"), "nobody knows what she had asked: {codes:?}");
+    assert_eq!(codes["@bob:a.org"], ["M_MLS_FROZEN"]);
+    assert_eq!(ledger.depths().await.unwrap().staged, 0);
+    assert!(ledger.frozen(&GroupId::parse(ROOM).unwrap()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_is_staged_is_answered_where_answers_cannot_be_read_either() {
+    let server = Postgres::start().await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    // As the database fails whoever meets a page with a wrong checksum.
+    let key = Question::read(&message("alice", &commit_of(ROOM, 1))).unwrap().key;
+    let broken = format!(
+        "ALTER TABLE answers RENAME TO kept; \
+         INSERT INTO kept (key, expires_at_ms, record) VALUES ('\\x{:?}', {}, ''); \
+         CREATE FUNCTION meets_damage(bytea) RETURNS bytea LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'a page is damaged' USING ERRCODE = 'XX001'; END $$; \
+         CREATE VIEW answers AS SELECT key, expires_at_ms, meets_damage(record) AS record FROM kept",
+        key.0,
+        i64::MAX
+    );
+    let ledger = Arc::new(Ledger::new(ended_in(&server, "broken", "snapshots", &[&broken]).await));
+    // The others' answers would be written where nothing can be.
+    work_until(&ledger, place.path(), 2).await;
+    let codes = codes(&ledger).await;
+    assert_eq!(codes["@alice:a.org"], ["M_MLS_FROZEN"]);
+    assert_eq!(ledger.staged_groups().await.unwrap(), []);
 }

@@ -18,6 +18,16 @@ pub enum OpenError {
     /// It cannot be reached, or does not let us in.
     #[error("the database cannot be used: {0}")]
     Unreachable(sqlx::Error),
+    /// It is older than what the store asks of it.
+    #[error(
+        "the database is PostgreSQL {found}; the store needs {} or newer: bring the server up to date, or have the store in a \
+         folder",
+        limits::POSTGRES_OLDEST
+    )]
+    Old {
+        /// Its version, as it says it itself.
+        found: String,
+    },
     /// A newer program has changed its tables.
     #[error(
         "the database has tables of version {found}; this program knows version {known} at most: run the newer \
@@ -75,11 +85,13 @@ pub(super) async fn connect(address: &str, connections: u32) -> Result<(PgPool, 
     Ok((pool, pool_of(limits::POSTGRES_LEASE_CONNECTIONS).connect_lazy_with(options)))
 }
 
-/// Refuses a database that acknowledges what is not on its disk.
+/// Refuses a database that is too old, or that acknowledges what is not on its disk.
 async fn check_promises(pool: &PgPool) -> Result<(), OpenError> {
-    let query = "SELECT current_setting('synchronous_commit'), current_setting('fsync')";
+    let query = "SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('server_version'), \
+                 current_setting('server_version_num')::integer / 10000";
     let row = sqlx::query(query).fetch_one(pool).await.map_err(OpenError::Unreachable)?;
     let setting = |column: usize| row.try_get::<String, _>(column).map_err(OpenError::Unreachable);
+    is_new_enough(row.try_get(3).map_err(OpenError::Unreachable)?, &setting(2)?)?;
     if setting(0)? == "off" {
         return Err(OpenError::Forgetful { setting: "synchronous_commit" });
     }
@@ -87,6 +99,11 @@ async fn check_promises(pool: &PgPool) -> Result<(), OpenError> {
         tracing::warn!("the database runs with fsync = off: a loss of power may damage it beyond repair");
     }
     Ok(())
+}
+
+/// Refuses a version, by its number before the dot.
+pub(super) fn is_new_enough(major: i32, found: &str) -> Result<(), OpenError> {
+    if major < limits::POSTGRES_OLDEST { Err(OpenError::Old { found: found.to_owned() }) } else { Ok(()) }
 }
 
 /// Makes the tables, or changes those of an older program. Several processes may do so at once: one does.

@@ -50,7 +50,7 @@ impl Draft {
         now: Timestamp,
     ) -> Option<Self> {
         let members: Vec<ClientId> = group.members(terms).map(|(_, client)| client).collect();
-        agenda.lease(candidates(&group.heard, &members, now).into_iter(), now);
+        agenda.lease(&candidates(&group.heard, &members, now), now);
         let issue = if deltas.is_empty() { Issue::of(&agenda, &group.mls, None, terms) } else { None };
         let before = group.agenda.clone();
         (agenda != before || issue.is_some()).then(|| Self {

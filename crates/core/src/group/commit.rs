@@ -357,7 +357,7 @@ impl Commit {
         let members: Vec<ClientId> = stay.chain(&self.joined).cloned().collect();
         let mut heard = group.heard.clone();
         heard.note(by, now);
-        agenda.lease(candidates(&heard, &members, now).into_iter(), now);
+        agenda.lease(&candidates(&heard, &members, now), now);
     }
 
     pub(super) fn decide(

@@ -37,6 +37,7 @@ pub use standing::Standing;
 pub use terms::Terms;
 pub use turn::Turn;
 
+use agenda::Candidates;
 use heard::Heard;
 use races::Races;
 
@@ -246,13 +247,13 @@ fn is_no_larger(part: Part, bytes: usize, bound: usize) -> Result<(), Rejection>
 }
 
 /// The members in the order in which they are asked for a commit: those that were heard lately, then the others.
-fn candidates(heard: &Heard, members: &[ClientId], now: Timestamp) -> Vec<ClientId> {
+fn candidates(heard: &Heard, members: &[ClientId], now: Timestamp) -> Candidates {
     let present: BTreeSet<&ClientId> = members.iter().collect();
     let mut lately = heard.lately(now);
     lately.retain(|client| present.contains(client));
-    let known: BTreeSet<ClientId> = lately.iter().cloned().collect();
-    lately.extend(members.iter().filter(|client| !known.contains(client)).cloned());
-    lately
+    let known: BTreeSet<&ClientId> = lately.iter().collect();
+    let silent = members.iter().filter(|client| !known.contains(client)).cloned().collect();
+    Candidates { lately, silent }
 }
 
 fn count(leaves: &mut BTreeMap<UserId, usize>, user: UserId, come: usize, go: usize) {

@@ -168,6 +168,26 @@ impl<B: Backend> Ledger<B> {
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let row = answered.row;
+        self.write_damaged(group, row, answered.into_batch(now), freeze).await
+    }
+
+    /// The same for what is staged in a group when its message is lost, so that there is nobody to answer.
+    pub async fn give_up_staged(
+        &self,
+        group: &GroupId,
+        row: InboxSeq,
+        freeze: Frozen,
+    ) -> Result<(), LedgerError> {
+        self.write_damaged(group, row, (Vec::new(), Vec::new()), freeze).await
+    }
+
+    async fn write_damaged(
+        &self,
+        group: &GroupId,
+        row: InboxSeq,
+        (mut expect, mut ops): (Vec<Expect>, Vec<Op>),
+        freeze: Frozen,
+    ) -> Result<(), LedgerError> {
         let (staged, is_readable, is_harmless) = match self.backend.staged(group).await {
             Err(BackendError::Damaged(_)) => {
                 // A store may know the row of a record that it cannot read.
@@ -180,7 +200,6 @@ impl<B: Backend> Ledger<B> {
                 (staged.map(|staged| staged.row), true, is_harmless)
             }
         };
-        let (mut expect, mut ops) = answered.into_batch(now);
         let goes = if is_readable { staged == Some(row) } else { staged.is_none_or(|staged| staged == row) };
         if goes {
             ops.push(Op::Unstage(group.clone()));
@@ -195,7 +214,9 @@ impl<B: Backend> Ledger<B> {
             expect.push(Expect::NotFrozen(group.clone()));
             ops.push(Op::Freeze(group.clone(), freeze));
         }
-        self.write("answer_of_damaged", expect, ops).await?;
+        if !ops.is_empty() {
+            self.write("answer_of_damaged", expect, ops).await?;
+        }
         Ok(())
     }
 

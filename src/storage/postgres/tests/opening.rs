@@ -5,6 +5,7 @@ use maypole_core::batch::{Backend as _, Op};
 use super::{CONNECTIONS, Server};
 use crate::storage::conformance::Place as _;
 use crate::storage::conformance::samples::{batch, message, user};
+use crate::storage::postgres::connect::is_new_enough;
 use crate::storage::postgres::{OpenError, Store};
 
 #[tokio::test]
@@ -36,6 +37,13 @@ async fn one_that_forgets_is_refused() {
     let url = format!("{}%20-c%20synchronous_commit%3Doff", place.url());
     let error = Store::open(&url, CONNECTIONS).await.unwrap_err();
     assert!(matches!(error, OpenError::Forgetful { setting: "synchronous_commit" }), "{error:?}");
+}
+
+#[test]
+fn one_that_is_too_old_is_refused() {
+    let error = is_new_enough(13, "13.22 (Debian)").unwrap_err().to_string();
+    assert!(error.contains("PostgreSQL 13.22 (Debian)") && error.contains("needs 14 or newer"), "{error}");
+    is_new_enough(14, "14.0").unwrap();
 }
 
 #[tokio::test]

@@ -9,6 +9,15 @@ use crate::ids::ClientId;
 use crate::limits;
 use crate::time::Timestamp;
 
+/// Who can be asked to commit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Candidates {
+    /// Those that were heard lately, the last one first.
+    pub(crate) lately: Vec<ClientId>,
+    /// The others, in their own order.
+    pub(crate) silent: Vec<ClientId>,
+}
+
 /// Who is to make the commit that a group needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
@@ -40,18 +49,21 @@ impl Agenda {
         waits && self.frozen.is_empty()
     }
 
-    /// Gives the duty to somebody if it is nobody's: to the first of the candidates that has not had it yet, and when all
-    /// have, to the first again but for the one who had it last. The candidates stand in the order in which they are asked.
-    pub(crate) fn lease(&mut self, candidates: impl Iterator<Item = ClientId> + Clone, now: Timestamp) {
-        let leaving: BTreeSet<ClientId> = self.leaving.iter().map(|leaving| leaving.client.clone()).collect();
-        let able = candidates.filter(|client| !leaving.contains(client));
+    /// Gives the duty to somebody if it is nobody's: to the first of those heard lately that has not had it yet, then to
+    /// the others in turn, and when all have had it, to the first again but for the one who had it last.
+    pub(crate) fn lease(&mut self, candidates: &Candidates, now: Timestamp) {
+        let leaving: BTreeSet<&ClientId> = self.leaving.iter().map(|leaving| &leaving.client).collect();
+        let able = |client: &&ClientId| !leaving.contains(client);
+        let lately: Vec<&ClientId> = candidates.lately.iter().filter(able).collect();
+        let silent: Vec<&ClientId> = candidates.silent.iter().filter(able).collect();
+        let all = || lately.iter().chain(&silent).copied();
         if !self.needs_commit() {
             self.lease = None;
             return;
         }
         let mut tried = Vec::new();
         if let Some(lease) = self.lease.take() {
-            if lease.holds(now) && able.clone().any(|client| client == lease.holder) {
+            if lease.holds(now) && all().any(|client| *client == lease.holder) {
                 self.lease = Some(lease);
                 return;
             }
@@ -61,12 +73,21 @@ impl Agenda {
         if tried.len() > limits::DUTY_TRIED {
             tried.drain(..tried.len() - limits::DUTY_TRIED);
         }
-        let last = tried.last().cloned();
-        let fresh = able.clone().find(|client| !tried.contains(client));
-        let holder = fresh.or_else(|| {
+        let heard = lately.iter().copied().find(|client| !tried.contains(client));
+        let holder = heard.or_else(|| in_turn(&silent, &tried)).cloned().or_else(|| {
+            let last = tried.last().cloned();
             tried.clear();
-            able.clone().find(|client| Some(client) != last.as_ref()).or_else(|| able.clone().next())
+            all().find(|client| Some(*client) != last.as_ref()).or_else(|| all().next()).cloned()
         });
         self.lease = holder.map(|holder| Lease { holder, since: now, tried });
     }
+}
+
+/// Of those in a circle the one whose turn it is: the first after whoever had it last that is not known to have had it. So
+/// the turn goes round more of them than are remembered.
+fn in_turn<'a>(circle: &[&'a ClientId], tried: &[ClientId]) -> Option<&'a ClientId> {
+    let place = |had: &ClientId| circle.iter().position(|client| *client == had);
+    let next = tried.iter().rev().find_map(place).map_or(0, |place| place + 1);
+    let (before, after) = circle.split_at_checked(next)?;
+    after.iter().chain(before).copied().find(|client| !tried.contains(client))
 }

@@ -10,6 +10,7 @@ mod proposals;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use duty::Candidates;
 pub use duty::Lease;
 pub use leaving::{Cause, Leaving};
 pub use proposals::{Does, Proposer, Waiting};

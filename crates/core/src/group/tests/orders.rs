@@ -171,22 +171,26 @@ fn an_amendment_of_another_state_is_not_entered() {
 }
 
 #[test]
-fn who_let_the_duty_pass_is_known_up_to_a_bound() {
+fn the_duty_goes_round_more_devices_than_are_remembered() {
     let all: Vec<ClientId> =
-        (0..limits::DUTY_TRIED + 8).map(|number| id(&format!("@{number}:a.org/PHONE"))).collect();
+        (0..2 * limits::DUTY_TRIED + 8).map(|number| id(&format!("@{number}:a.org/PHONE"))).collect();
     let mut agenda = Agenda::of(GroupId::parse(ROOM).unwrap());
     agenda.want(&[id(BOB)]);
-    let (mut at, mut asked) = (now(), Vec::new());
-    for _ in 0..limits::DUTY_TRIED + 2 {
-        agenda.lease(all.iter().cloned(), at);
+    let mut at = now();
+    let mut ask = |lately: &[ClientId]| {
+        let silent = all.iter().filter(|client| !lately.contains(client)).cloned().collect();
+        agenda.lease(&Candidates { lately: lately.to_vec(), silent }, at);
         let lease = agenda.lease.as_ref().unwrap();
         assert!(lease.tried.len() <= limits::DUTY_TRIED);
-        asked.push(lease.holder.clone());
         at = lease.until();
-    }
-    let again = asked.pop().unwrap();
-    assert_eq!(asked, all[..=limits::DUTY_TRIED], "one after the other");
-    assert_eq!(again, all[0], "whoever is not known any more is asked again");
+        lease.holder.clone()
+    };
+    let round: Vec<ClientId> = all.iter().map(|_| ask(&[])).collect();
+    assert_eq!(round, all, "one after the other");
+    assert_eq!(ask(&[]), all[0], "and from the beginning");
+    assert_eq!(ask(&all[40..42]), all[40], "whoever was heard is asked before its turn");
+    assert_eq!(ask(&all[40..42]), all[41]);
+    assert_eq!(ask(&all[40..42]), all[1], "and then the silent ones go on where they were");
 }
 
 #[test]

@@ -48,6 +48,8 @@ impl<B: Backend> Operator<B> {
         if !self.ledger.freeze(&id, frozen).await? {
             return Ok(None);
         }
+        // What waits there is told so now.
+        self.lanes.look_again(&id);
         tracing::warn!(group = ?id, reason = %freeze.reason, "the operator froze a group");
         Ok(Some(FrozenRoom { room: room.clone(), freeze }))
     }

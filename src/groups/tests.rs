@@ -113,9 +113,9 @@ fn worker<B: Backend>(
     let description = described.description().clone();
     let matrix = Arc::new(Matrix::new(homeserver.clone(), "@:a.org".try_into().unwrap(), &keys, description));
     let road = Road::within(ledger.clone(), matrix.clone(), outbox.clone(), Places::new(work_kib));
-    let lanes = Arc::new(Lanes::new(road));
-    let invites = Invites::new(ledger.clone(), homeserver, "@:a.org".try_into().unwrap());
     let hold = Hold::of_everything();
+    let lanes = Arc::new(Lanes::new(road, hold.clone()));
+    let invites = Invites::new(ledger.clone(), homeserver, "@:a.org".try_into().unwrap());
     (Worker::new(ledger.clone(), matrix, invites, lanes.clone(), hold, inbox, outbox), lanes)
 }
 

@@ -153,6 +153,9 @@ impl<B: Backend> Turn for Road<B> {
                 Ok(attempted) => break attempted,
                 // Somebody has answered it already.
                 Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::InInbox(_)) => {
+                    if matches!(job, Job::Back(_)) {
+                        memory.forget();
+                    }
                     break Attempted::Done(true);
                 }
                 // It was judged by a state that another process has moved on from, or that process has it staged.

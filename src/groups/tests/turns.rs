@@ -9,7 +9,7 @@ use maypole_core::group::{Head, Snapshot, Staged};
 use maypole_core::ids::{FreezeReason, GroupId, RoomId, Sha256, SyncToken};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
-use maypole_core::records::{Delivery, InboxItem};
+use maypole_core::records::{Delivery, InboxItem, Incoming};
 use maypole_core::shares::{Held, Share, Shares};
 use maypole_core::time::Timestamp;
 use maypole_mls::UnixSeconds;
@@ -40,6 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 enum Mood {
     /// It does not answer.
     Hangs,
+    /// It takes carol's, and does not answer others.
+    TakesCarol,
     /// It refuses dan's, and takes others.
     RefusesDan,
     /// It takes it.
@@ -100,6 +102,9 @@ impl House {
         match (line.split(' ').next(), guest) {
             (Some("POST"), _) => Reply::json(200, &json!({"device_keys": self.devices}).to_string()),
             (Some("PUT"), _) if self.mood == Mood::Hangs => Reply::Stall(Vec::new()),
+            (Some("PUT"), guest) if self.mood == Mood::TakesCarol && guest != Some("carol") => {
+                Reply::Stall(Vec::new())
+            }
             (Some("PUT"), Some("dan")) if self.mood == Mood::RefusesDan => {
                 Reply::json(403, r#"{"errcode": "M_FORBIDDEN", "error": "not dan"}"#)
             }
@@ -115,7 +120,12 @@ impl House {
                 Some(event) => Reply::json(200, &event.to_string()),
                 None => Reply::json(404, r#"{"errcode": "M_NOT_FOUND", "error": "No."}"#),
             },
-            _ => Reply::json(200, &state().to_string()),
+            _ => {
+                let state = state();
+                let state: Value =
+                    state.as_array().unwrap().iter().chain(self.taken.values()).cloned().collect();
+                Reply::json(200, &state.to_string())
+            }
         }
     }
 }
@@ -291,6 +301,12 @@ fn asks_for_commits(user: &str, from: u64) -> InboxItem {
     asked(user, &content)
 }
 
+/// Under what name it was sent.
+fn txn_of(item: &InboxItem) -> Value {
+    let Incoming::ToDevice { content, .. } = &item.message else { panic!("{item:?}") };
+    serde_json::from_slice::<Value>(content).unwrap()["txn_id"].clone()
+}
+
 /// The codes of refusals, and the types of other answers.
 fn codes(told: &[Value]) -> Vec<&str> {
     told.iter().map(|told| told["errcode"].as_str().or(told["type"].as_str()).unwrap()).collect()
@@ -303,8 +319,14 @@ const ACCEPTED: &str = "m.mls.commit";
 async fn what_takes_too_long_is_overtaken(restarts: bool) {
     let (mut hall, _store) = Hall::on_sled().await;
     let invites = hall.alice_invites("dan");
-    let others =
-        vec![hall.old.clone(), hall.laptop_invites("carol"), hall.bob_updates(), asks_for_commits("bob", 1)];
+    let (first, second) = (hall.bob_updates(), hall.bob_updates());
+    let others = vec![
+        hall.old.clone(),
+        hall.laptop_invites("carol"),
+        first.clone(),
+        second,
+        asks_for_commits("bob", 1),
+    ];
     hall.hears(vec![invites]).await;
     let (mut worker, _) = hall.worker(2 * BOUND, Hold::of_everything());
     let mut staged_at = Timestamp::END;
@@ -325,7 +347,9 @@ async fn what_takes_too_long_is_overtaken(restarts: bool) {
     let (by, at) = hall.made(2).await;
     assert_eq!(by, "@bob:a.org/PHONE");
     assert!(at >= staged_at.plus(limits::STAGED_FIRST), "{at:?} {staged_at:?}");
-    assert_eq!(codes(&hall.has_told("bob", "PHONE").await), ["m.mls.response", ACCEPTED]);
+    let bob = hall.has_told("bob", "PHONE").await;
+    assert_eq!(codes(&bob), ["m.mls.response", ACCEPTED, STALE]);
+    assert_eq!(bob[1]["txn_id"], txn_of(&first), "of two, the one that came first");
     let (phone, laptop) = (hall.has_told("alice", "PHONE").await, hall.has_told("alice", "LAPTOP").await);
     assert_eq!((codes(&phone), codes(&laptop)), (vec![STALE; 2], vec![STALE]));
     // Both are told what they missed, in the same words.
@@ -476,4 +500,32 @@ async fn who_was_too_late_three_times_in_a_row_has_the_next_epoch_kept() {
     hall.is_quiet(5).await;
     assert_eq!(hall.made(5).await.0, "@bob:a.org/PHONE");
     assert_eq!(codes(&hall.has_told("alice", "PHONE").await), [ACCEPTED, ACCEPTED, ACCEPTED, STALE]);
+}
+
+#[tokio::test]
+async fn an_invitation_of_a_commit_that_is_overtaken_stands_and_nothing_more_is_sent() {
+    let (mut hall, _store) = Hall::on_sled().await;
+    hall.is(Mood::TakesCarol);
+    let guests = ["carol", "dan"].map(|guest| hall.guests[guest].key_package().unwrap());
+    let both = hall.alice.add(&guests).unwrap();
+    hall.alice.discard().unwrap();
+    let (worker, _) = hall.worker(2 * BOUND, Hold::of_everything());
+    let update = hall.bob.update().unwrap();
+    hall.bob.merge().unwrap();
+    hall.hears(vec![sent("alice", "PHONE", &both), sent("bob", "PHONE", &update)]).await;
+    work_during(&worker, hall.left(0)).await;
+    hall.is_quiet(2).await;
+    assert_eq!(codes(&hall.has_told("alice", "PHONE").await), [STALE]);
+    hall.is(Mood::Takes);
+    let taken = hall.house.lock().unwrap().taken.clone();
+    assert_eq!(taken.keys().collect::<Vec<_>>(), [&"carol"]);
+
+    // carol is invited; to add her device takes no other event.
+    hall.alice.hear(&update.message).unwrap();
+    let again = hall.alice_invites("carol");
+    hall.hears(vec![again]).await;
+    work_during(&worker, hall.left(0)).await;
+    hall.is_quiet(3).await;
+    assert_eq!(codes(&hall.has_told("alice", "PHONE").await), [STALE, ACCEPTED]);
+    assert_eq!(hall.house.lock().unwrap().taken, taken);
 }

@@ -14,6 +14,7 @@ mod mending;
 mod operator;
 mod outside;
 mod places;
+mod refusing;
 mod road;
 mod staged;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod crowds;
 mod damaged;
 pub(super) mod forged;
+mod hall;
 mod turns;
 mod working;
 

@@ -79,23 +79,12 @@ async fn attempt(
     };
     let course = around.course(sent.command.get(), sent.key, now);
     hold_against_the_rule(&around, sent, &course, now);
-    match course {
-        Course::Judge => {}
-        Course::Again(answer) => {
-            ledger.answer(service::again(row, sent, answer, now), now).await?;
+    if course != Course::Judge {
+        // While it waits, the group may go on in another process.
+        if turn_away(process, group.as_ref(), (row, beside), sent, course, now).await? {
             process.keep(group);
-            return Ok(());
         }
-        Course::Refuse(rejection) => {
-            refuse(process, group.as_ref(), beside, row, sent, &rejection).await?;
-            process.keep(group);
-            return Ok(());
-        }
-        Course::Wait(_) | Course::WaitForStaged => {
-            // The group may have gone on in another process.
-            process.forget(id);
-            return Ok(());
-        }
+        return Ok(());
     }
     let mut case = Case::new(sent.command.clone());
     let was = group.as_ref().filter(|_| house.chance.one_in(16)).map(Was::of);
@@ -126,6 +115,25 @@ async fn attempt(
         }
     }
     Ok(())
+}
+
+/// Deals with a command that is not judged; whether it has its answer by that.
+async fn turn_away(
+    process: &Process,
+    group: Option<&Group>,
+    (row, beside): (InboxSeq, Option<InboxSeq>),
+    sent: &Sent,
+    course: Course,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    match course {
+        Course::Again(answer) => {
+            process.ledger.answer(service::again(row, sent, answer, now), now).await?;
+        }
+        Course::Refuse(rejection) => refuse(process, group, beside, row, sent, &rejection).await?,
+        Course::Wait(_) | Course::WaitForStaged | Course::Judge => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// A group, byte for byte, as it was before somebody judged by it.

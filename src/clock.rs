@@ -25,3 +25,11 @@ pub fn monotonic() -> Instant {
 pub async fn back_off(backoff: &mut Backoff, hint: Option<Duration>) {
     tokio::time::sleep(backoff.next(entropy::jitter(), hint)).await;
 }
+
+/// Waits until then by the monotonic clock; without end where there is no such time.
+pub async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -63,8 +63,14 @@ impl Hold {
     #[cfg(test)]
     pub(crate) fn of_everything() -> Self {
         let hold = Self::new(ProcessId::from_bytes([7; 16]));
-        hold.note(State { held: Held::EVERYTHING, since: None });
+        hold.tell(Held::EVERYTHING);
         hold
+    }
+
+    /// What is said of what it holds, without a term.
+    #[cfg(test)]
+    pub(crate) fn tell(&self, held: Held) {
+        self.note(State { held, since: None });
     }
 
     /// What it holds at this moment.
@@ -83,6 +89,15 @@ impl Hold {
     pub fn shares(&self) -> Shares {
         let held = self.held();
         held.shares.without(held.surplus)
+    }
+
+    /// Waits until nothing new is begun in a share any more: it is to be given up, or lost.
+    pub async fn leaves(&self, share: Share) {
+        let mut state = self.state.subscribe();
+        while self.shares().contains(share) {
+            // That a term is over nobody says: it is looked at.
+            let _ = tokio::time::timeout(limits::LEASE_EVERY, state.changed()).await;
+        }
     }
 
     /// Something begins in a share.
@@ -153,6 +168,8 @@ impl Hold {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn shares(numbers: std::ops::Range<u8>) -> Shares {
@@ -184,6 +201,19 @@ mod tests {
         let held = Held { shares: shares(0..40), surplus: shares(0..8), stream: false, others: true };
         let hold = told(held, std::time::Duration::ZERO);
         assert_eq!((hold.shares(), hold.held().shares), (shares(8..40), shares(0..40)));
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_that_a_share_is_to_be_given_up() {
+        let hold = Hold::of_everything();
+        let share = Share::new(3).unwrap();
+        let mut waits = Box::pin(hold.leaves(share));
+        assert!(waits.as_mut().now_or_never().is_none());
+        hold.tell(Held { surplus: shares(4..9), ..Held::EVERYTHING });
+        assert!(waits.as_mut().now_or_never().is_none(), "another one");
+        hold.tell(Held { surplus: shares(3..4), ..Held::EVERYTHING });
+        waits.await;
+        hold.leaves(share).await;
     }
 
     #[test]

@@ -1,24 +1,73 @@
-//! Lanes: what waits for its turn in each group, in the order of arrival. A lane exists while something is in it.
+//! Lanes: what waits for its turn in each group, in the order of arrival. A lane exists while something is in it, or goes on
+//! beside it.
+//!
+//! A job whose turn it is not stays in its place, and those behind it have a look: nobody holds up whom it need not. One thing
+//! may go on beside a lane, outside; it ends with a job that is next. A lane that only waits does so in no place at work, and
+//! lets go of everything when its share is to be another process's: what waits is in the inbox.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use maypole_core::ids::GroupId;
 use maypole_core::limits;
 use maypole_core::shares::{Share, Shares};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::hold::Hold;
+
+#[cfg(test)]
+mod tests;
 
 /// What is done with each thing in a lane, one after the other.
 pub trait Turn: Send + Sync + 'static {
     /// What waits.
     type Job: Send + 'static;
+    /// What is known of a group from one job to the next, as long as its lane is open.
+    type Memory: Default + Send;
 
     /// How many kibibytes of fetched bytes it keeps in memory until it is done.
     fn blobs_kib(job: &Self::Job) -> usize;
 
-    /// Does it. When this returns, the next one has its turn.
-    fn take(&self, group: &GroupId, job: Self::Job) -> impl Future<Output = ()> + Send;
+    /// Does it, or says that it has to wait. When this returns, the next one has its turn.
+    fn take(
+        &self,
+        group: &GroupId,
+        memory: &mut Self::Memory,
+        job: Self::Job,
+    ) -> impl Future<Output = Taken<Self::Job>> + Send;
+}
+
+/// What became of a job.
+pub struct Taken<J> {
+    /// It has to wait, and for how long at most until it has another look; nothing if it is done.
+    pub later: Option<(J, Duration)>,
+    /// Whether those that wait may have their turn by this.
+    pub moved: bool,
+    /// What goes on beside the lane from now on.
+    pub beside: Change<J>,
+}
+
+/// What changes beside a lane.
+pub enum Change<J> {
+    /// Nothing.
+    Nothing,
+    /// This begins, in the place of what went on before.
+    Begins(Beside<J>),
+    /// Nothing goes on there any more.
+    Ends,
+}
+
+/// What goes on beside a lane.
+pub struct Beside<J> {
+    /// How many kibibytes of fetched bytes it keeps in memory, and then the job that it ends with.
+    pub blobs_kib: usize,
+    /// It ends with what is next in the lane.
+    pub work: Pin<Box<dyn Future<Output = J> + Send>>,
 }
 
 /// The lanes of all groups.
@@ -29,14 +78,19 @@ pub struct Lanes<T: Turn> {
 
 struct Shared<T: Turn> {
     turn: T,
+    hold: Hold,
     lanes: Mutex<HashMap<GroupId, Lane<T::Job>>>,
 }
 
 /// What is in one lane.
 struct Lane<J> {
     waiting: VecDeque<J>,
-    /// What all of it keeps in memory, and what is being done.
+    /// So many of the first had a look since the group moved, and it was not their turn.
+    looked: usize,
+    /// What all of it keeps in memory, what is being done and what goes on beside it included.
     blobs_kib: usize,
+    /// Told when something has come.
+    news: Arc<Notify>,
 }
 
 impl<J> Lane<J> {
@@ -46,12 +100,25 @@ impl<J> Lane<J> {
         let fits = blobs_kib == 0 || self.blobs_kib == 0 || together <= limits::BLOBS_MEMORY_PER_LANE_KIB;
         fits && self.waiting.len() < limits::LANE_ROWS
     }
+
+    /// A job is done, or ended.
+    fn forget(&mut self, blobs_kib: usize) {
+        self.blobs_kib = self.blobs_kib.saturating_sub(blobs_kib);
+    }
+
+    /// A job goes back to its place.
+    fn put_back(&mut self, place: usize, job: J) {
+        self.waiting.insert(place.min(self.waiting.len()), job);
+        if self.looked == place {
+            self.looked = self.looked.saturating_add(1);
+        }
+    }
 }
 
 impl<T: Turn> Lanes<T> {
-    /// Lanes in which `turn` does what waits.
-    pub fn new(turn: T) -> Self {
-        let shared = Shared { turn, lanes: Mutex::default() };
+    /// Lanes in which `turn` does what waits, of a process that holds this.
+    pub fn new(turn: T, hold: Hold) -> Self {
+        let shared = Shared { turn, hold, lanes: Mutex::default() };
         Self { shared: Arc::new(shared), tasks: TaskTracker::new() }
     }
 
@@ -71,14 +138,33 @@ impl<T: Turn> Lanes<T> {
             }
             lane.blobs_kib = lane.blobs_kib.saturating_add(blobs_kib);
             lane.waiting.push_back(job);
+            lane.news.notify_one();
             return Ok(());
         }
-        lanes.insert(group.clone(), Lane { waiting: VecDeque::from([job]), blobs_kib });
+        let news = Arc::new(Notify::new());
+        let lane = Lane { waiting: VecDeque::from([job]), looked: 0, blobs_kib, news: news.clone() };
+        lanes.insert(group.clone(), lane);
         drop(lanes);
-        let open = Open { shared: self.shared.clone(), group, is_done: false };
+        let open = Open {
+            shared: self.shared.clone(),
+            group,
+            news,
+            back: None,
+            beside: None,
+            look_at: None,
+            is_done: false,
+        };
         let stop = stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(open.drain()).await });
         Ok(())
+    }
+
+    /// Lets all that waits in a group's lane have another look: something has changed that nobody told the lane.
+    pub fn look_again(&self, group: &GroupId) {
+        if let Some(lane) = self.shared.lanes().get_mut(group) {
+            lane.looked = 0;
+            lane.news.notify_one();
+        }
     }
 
     /// How many things are in a group's lane, what is being done not counted.
@@ -114,29 +200,134 @@ impl<T: Turn> Shared<T> {
 struct Open<T: Turn> {
     shared: Arc<Shared<T>>,
     group: GroupId,
+    news: Arc<Notify>,
+    /// What went on beside it has ended with this.
+    back: Option<T::Job>,
+    beside: Option<Beside<T::Job>>,
+    /// When those that wait have another look.
+    look_at: Option<Instant>,
     is_done: bool,
+}
+
+/// What a lane does next.
+enum Next<J> {
+    /// This job, which came from this place.
+    Job(usize, J),
+    /// Nothing, until something happens.
+    Rest,
+    /// It is empty, and gone.
+    Over,
 }
 
 impl<T: Turn> Open<T> {
     /// Does what is in the lane until nothing is; then the lane is gone, in the same moment.
     async fn drain(mut self) {
-        while let Some(job) = self.next() {
-            let blobs_kib = T::blobs_kib(&job);
-            self.shared.turn.take(&self.group, job).await;
-            if let Some(lane) = self.shared.lanes().get_mut(&self.group) {
-                lane.blobs_kib = lane.blobs_kib.saturating_sub(blobs_kib);
+        let mut memory = T::Memory::default();
+        loop {
+            match self.next() {
+                Next::Job(place, job) => {
+                    let blobs_kib = T::blobs_kib(&job);
+                    let taken = self.take(&mut memory, job).await;
+                    self.note(place, blobs_kib, taken);
+                }
+                Next::Rest => {
+                    if !self.rest().await {
+                        tracing::info!(group = ?self.group, "a lane that waits is left to another process");
+                        return;
+                    }
+                }
+                Next::Over => return,
             }
         }
     }
 
-    fn next(&mut self) -> Option<T::Job> {
-        let mut lanes = self.shared.lanes();
-        let job = lanes.get_mut(&self.group).and_then(|lane| lane.waiting.pop_front());
-        if job.is_none() {
-            lanes.remove(&self.group);
-            self.is_done = true;
+    fn next(&mut self) -> Next<T::Job> {
+        if let Some(job) = self.back.take() {
+            return Next::Job(0, job);
         }
-        job
+        let is_time = self.look_at.take_if(|at| *at <= clock::monotonic()).is_some();
+        let mut lanes = self.shared.lanes();
+        if let Some(lane) = lanes.get_mut(&self.group) {
+            if is_time {
+                lane.looked = 0;
+            }
+            let place = lane.looked;
+            if let Some(job) = lane.waiting.remove(place) {
+                return Next::Job(place, job);
+            }
+            if !lane.waiting.is_empty() || self.beside.is_some() {
+                return Next::Rest;
+            }
+            lanes.remove(&self.group);
+        }
+        self.is_done = true;
+        Next::Over
+    }
+
+    /// Does a job, while what goes on beside it goes on.
+    async fn take(&mut self, memory: &mut T::Memory, job: T::Job) -> Taken<T::Job> {
+        let mut taking = pin!(self.shared.turn.take(&self.group, memory, job));
+        loop {
+            tokio::select! {
+                taken = &mut taking => return taken,
+                job = ended(&mut self.beside) => self.back = Some(job),
+            }
+        }
+    }
+
+    fn note(&mut self, place: usize, blobs_kib: usize, taken: Taken<T::Job>) {
+        let mut gone = None;
+        {
+            let mut lanes = self.shared.lanes();
+            let Some(lane) = lanes.get_mut(&self.group) else { return };
+            match taken.later {
+                Some((job, wait)) => {
+                    lane.put_back(place, job);
+                    let at = clock::monotonic().checked_add(wait);
+                    self.look_at = self.look_at.into_iter().chain(at).min();
+                }
+                None => lane.forget(blobs_kib),
+            }
+            if !matches!(taken.beside, Change::Nothing) {
+                gone = Some((self.beside.take(), self.back.take()));
+            }
+            if let Some((beside, back)) = &gone {
+                beside.iter().for_each(|beside| lane.forget(beside.blobs_kib));
+                back.iter().for_each(|job| lane.forget(T::blobs_kib(job)));
+            }
+            if let Change::Begins(beside) = taken.beside {
+                lane.blobs_kib = lane.blobs_kib.saturating_add(beside.blobs_kib);
+                self.beside = Some(beside);
+            }
+            if taken.moved {
+                lane.looked = 0;
+                self.look_at = None;
+            }
+        }
+        drop(gone);
+    }
+
+    /// Waits until something happens; `false` if the group's share is to be somebody else's.
+    async fn rest(&mut self) -> bool {
+        tokio::select! {
+            job = ended(&mut self.beside) => self.back = Some(job),
+            () = self.news.notified() => {}
+            () = clock::until(self.look_at) => {}
+            () = self.shared.hold.leaves(Share::of_group(&self.group)) => return false,
+        }
+        true
+    }
+}
+
+/// Waits for the end of what goes on beside a lane.
+async fn ended<J>(beside: &mut Option<Beside<J>>) -> J {
+    match beside {
+        Some(going) => {
+            let job = going.work.as_mut().await;
+            *beside = None;
+            job
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -146,148 +337,5 @@ impl<T: Turn> Drop for Open<T> {
         if !self.is_done {
             self.shared.lanes().remove(&self.group);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::sync::{Notify, mpsc};
-
-    use super::*;
-
-    /// Says what it does; a job with a gate waits until it is opened.
-    struct Recorder(mpsc::UnboundedSender<String>);
-
-    impl Turn for Recorder {
-        type Job = (&'static str, Option<Arc<Notify>>);
-
-        fn blobs_kib(job: &Self::Job) -> usize {
-            match job.0 {
-                "small" => 1,
-                "large" => limits::BLOBS_MEMORY_PER_LANE_KIB - 1,
-                _ => 0,
-            }
-        }
-
-        async fn take(&self, group: &GroupId, (name, gate): Self::Job) {
-            if let Some(gate) = gate {
-                gate.notified().await;
-            }
-            self.0.send(format!("{group:?} {name}")).unwrap();
-        }
-    }
-
-    fn group(name: &[u8]) -> GroupId {
-        GroupId::parse(name).unwrap()
-    }
-
-    #[tokio::test]
-    async fn one_at_a_time_in_a_group_and_groups_side_by_side() {
-        let (sender, mut done) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(Recorder(sender));
-        let stop = CancellationToken::new();
-        let gate = Arc::new(Notify::new());
-        lanes.push(group(b"a"), ("1", Some(gate.clone())), &stop).unwrap();
-        lanes.push(group(b"a"), ("2", None), &stop).unwrap();
-        lanes.push(group(b"a"), ("3", None), &stop).unwrap();
-        lanes.push(group(b"b"), ("1", None), &stop).unwrap();
-        assert_eq!(done.recv().await.unwrap(), "GroupId(b) 1", "another group does not wait");
-        assert_eq!(lanes.waiting(&group(b"a")), 2);
-        gate.notify_one();
-        for name in ["1", "2", "3"] {
-            assert_eq!(done.recv().await.unwrap(), format!("GroupId(a) {name}"));
-        }
-        lanes.finish().await;
-        lanes.push(group(b"a"), ("4", None), &stop).unwrap();
-        assert_eq!(done.recv().await.unwrap(), "GroupId(a) 4", "a lane comes back");
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn whoever_comes_as_a_lane_empties_has_a_turn() {
-        let (sender, mut done) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(Recorder(sender));
-        let stop = CancellationToken::new();
-        // No more than fit into the lane ever wait.
-        let rounds = 2 * limits::LANE_ROWS;
-        for _ in 0..7 {
-            for round in 0..rounds {
-                lanes.push(group(b"a"), ("1", None), &stop).unwrap();
-                if round % 3 > 0 {
-                    // Now the lane is as good as empty.
-                    done.recv().await.unwrap();
-                }
-            }
-            for _ in (0..rounds).step_by(3) {
-                done.recv().await.unwrap();
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_full_lane_takes_no_more_and_a_panic_closes_it() {
-        let (sender, mut done) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(Recorder(sender));
-        let stop = CancellationToken::new();
-        let gate = Arc::new(Notify::new());
-        lanes.push(group(b"a"), ("1", Some(gate.clone())), &stop).unwrap();
-        while lanes.waiting(&group(b"a")) > 0 {
-            tokio::task::yield_now().await;
-        }
-        for _ in 0..limits::LANE_ROWS {
-            lanes.push(group(b"a"), ("more", None), &stop).unwrap();
-        }
-        assert!(lanes.push(group(b"a"), ("too many", None), &stop).is_err());
-        lanes.push(group(b"b"), ("1", None), &stop).unwrap();
-        assert_eq!(done.recv().await.unwrap(), "GroupId(b) 1");
-        // The recorder panics when nobody listens; the lane must not stay closed for that.
-        drop(done);
-        gate.notify_one();
-        while lanes.waiting(&group(b"a")) > 0 {
-            tokio::task::yield_now().await;
-        }
-        lanes.push(group(b"a"), ("1", Some(gate)), &stop).unwrap();
-    }
-
-    #[tokio::test]
-    async fn fetched_bytes_fill_a_lane_until_they_are_done_with() {
-        let (sender, mut done) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(Recorder(sender));
-        let stop = CancellationToken::new();
-        let gate = Arc::new(Notify::new());
-        let name = group(b"a");
-        lanes.push(name.clone(), ("large", Some(gate.clone())), &stop).unwrap();
-        lanes.push(name.clone(), ("small", Some(gate.clone())), &stop).unwrap();
-        for _ in 0..2 {
-            // What is being done counts, too.
-            assert!(lanes.push(name.clone(), ("small", None), &stop).is_err());
-            while lanes.waiting(&name) > 1 {
-                tokio::task::yield_now().await;
-            }
-        }
-        lanes.push(name.clone(), ("bytes of its own", None), &stop).unwrap();
-        lanes.push(group(b"b"), ("large", None), &stop).unwrap();
-        assert_eq!(done.recv().await.unwrap(), "GroupId(b) large", "another lane has its own room");
-        gate.notify_one();
-        assert_eq!(done.recv().await.unwrap(), "GroupId(a) large");
-        while lanes.push(name.clone(), ("small", None), &stop).is_err() {
-            tokio::task::yield_now().await;
-        }
-        assert!(lanes.push(name.clone(), ("large", None), &stop).is_err());
-        gate.notify_one();
-        for job in ["small", "bytes of its own", "small"] {
-            assert_eq!(done.recv().await.unwrap(), format!("GroupId(a) {job}"));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_stop_leaves_what_hangs() {
-        let (sender, _done) = mpsc::unbounded_channel();
-        let lanes = Lanes::new(Recorder(sender));
-        let stop = CancellationToken::new();
-        lanes.push(group(b"a"), ("1", Some(Arc::new(Notify::new()))), &stop).unwrap();
-        lanes.push(group(b"a"), ("2", None), &stop).unwrap();
-        stop.cancel();
-        lanes.finish().await;
-        assert_eq!(lanes.waiting(&group(b"a")), 0);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What needs no group is answered at once, page by page (`worker.rs`). What does takes its place in the lane of its group
 //! (`lanes.rs`): one at a time in a group, groups side by side. The road of one command is `road.rs`; what it makes necessary in
-//! the room is done in `outside.rs`.
+//! the room is done in `outside.rs`, beside its lane, and decided in `staged.rs`.
 
 mod explain;
 mod freezes;
@@ -14,7 +14,9 @@ mod mending;
 mod operator;
 mod outside;
 mod places;
+mod refusing;
 mod road;
+mod staged;
 #[cfg(test)]
 mod tests;
 mod worker;

@@ -41,13 +41,19 @@ impl<B: Backend> Operator<B> {
     }
 
     /// Freezes a group. The commands that are on their way find it frozen when they are to be decided.
-    async fn shut(&self, room: &RoomId, reason: FreezeReason) -> Result<Option<FrozenRoom>, LedgerError> {
+    pub(super) async fn shut(
+        &self,
+        room: &RoomId,
+        reason: FreezeReason,
+    ) -> Result<Option<FrozenRoom>, LedgerError> {
         let Some(id) = GroupId::parse(room.as_str()) else { return Ok(None) };
         let frozen = Frozen { reason, frozen_at: clock::now() };
         let freeze = Freeze::from(&frozen);
         if !self.ledger.freeze(&id, frozen).await? {
             return Ok(None);
         }
+        // What waits there is told so now.
+        self.lanes.look_again(&id);
         tracing::warn!(group = ?id, reason = %freeze.reason, "the operator froze a group");
         Ok(Some(FrozenRoom { room: room.clone(), freeze }))
     }

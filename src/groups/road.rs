@@ -1,44 +1,40 @@
 //! The road of one command through its group: judged, permitted, staged where something must happen outside first, decided,
 //! and durable before anybody hears of it.
 //!
-//! Whatever breaks off on the way is begun again: the message is in the inbox until its answer is written, and what was
-//! staged is taken up before anything else in its group.
+//! Whatever breaks off on the way is begun again: the message is in the inbox until its answer is written. What is staged is
+//! carried out beside its group's lane (`outside.rs`) and comes back into it to be decided (`staged.rs`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use maypole_core::auth::Authenticated;
 use maypole_core::batch::{Backend, Expect};
 use maypole_core::group::{
-    Case, Command, Fetched, Frozen, Group, Input, Need, Request, Staged, Standing, Step, Terms, step,
+    Around, Case, Command, Course, Fetched, Group, Input, Need, Staged, Standing, Step, Terms, step,
 };
-use maypole_core::ids::{ClientId, FreezeReason, GroupId, InboxSeq, UserId};
-use maypole_core::ledger::{Answered, Durable, Ledger, LedgerError};
+use maypole_core::ids::{GroupId, InboxSeq};
+use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_core::records::InboxRow;
 use maypole_core::rejection::Rejection;
-use maypole_room::commit_event::CommitEvent;
 use maypole_room::names::Prefix;
 use tokio::sync::Notify;
 
-use super::lanes::Turn;
+use super::lanes::{Change, Taken, Turn};
 use super::live::LiveGroups;
+use super::outside::Errand;
 use super::places::{Place, Places};
+use super::staged::{Beside, Memory, note_overtaken, overtaken};
 use crate::clock;
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::answers;
-use crate::dialects::matrix::commands::{Ready, room_of};
-use crate::dialects::matrix::inquiries::{Inquiry, Sources, Unanswered};
+use crate::dialects::matrix::commands::Ready;
+use crate::dialects::matrix::inquiries::{Inquiry, Sources};
 use crate::dialects::matrix::questions::Question;
 use crate::dialects::matrix::telling::{Asker, prefix_of};
 use crate::homeserver::Backoff;
 use crate::intake::Held;
 use crate::telemetry::record;
-
-/// What a group's messages are told of which a record is damaged.
-const DAMAGED: &str = "what is stored of it is damaged; its operator knows";
-
-/// Why a group is frozen in which something was staged that cannot be decided any more.
-const LOST: &str = "it is damaged, and what was staged in it was given up: nobody knows what has happened in the room for it";
 
 /// What waits in a group's lane.
 pub enum Job {
@@ -48,6 +44,8 @@ pub enum Job {
     Inquiry(Box<Inquiry>, InboxRow, Held),
     /// Nothing but what was staged before a restart, with this row of the inbox, which is in hand.
     Resume(InboxSeq, Option<Held>),
+    /// What was staged comes back from outside.
+    Back(Box<Errand>),
 }
 
 impl Job {
@@ -57,7 +55,16 @@ impl Job {
             Self::Command(asked) => Some(asked.row.seq),
             Self::Inquiry(_, row, _) => Some(row.seq),
             // Whoever takes it up holds its share.
-            Self::Resume(..) => None,
+            Self::Resume(..) | Self::Back(_) => None,
+        }
+    }
+
+    /// It has its place in a lane.
+    pub(super) fn has_its_place(&mut self) {
+        match self {
+            Self::Command(asked) => asked.held.has_its_place(),
+            Self::Inquiry(_, _, held) | Self::Resume(_, Some(held)) => held.has_its_place(),
+            Self::Resume(_, None) | Self::Back(_) => {}
         }
     }
 }
@@ -68,16 +75,37 @@ pub struct Asked {
     pub(super) ready: Ready,
     pub(super) row: InboxRow,
     /// Let go when the command is done.
-    pub(super) _held: Held,
+    pub(super) held: Held,
+    /// It needs something outside, and waits as long as this is staged.
+    pub(super) waits_for: Option<InboxSeq>,
 }
 
 /// Takes commands and requests through their groups.
 pub struct Road<B> {
-    ledger: Arc<Ledger<B>>,
+    pub(super) ledger: Arc<Ledger<B>>,
     pub(super) matrix: Arc<Matrix>,
     live: LiveGroups,
     places: Places,
     outbox: Arc<Notify>,
+}
+
+/// A group, its place at work, and what was found staged in it.
+type Opened<'p> = (Option<Group>, Place<'p>, Option<Box<Errand>>);
+
+/// What became of a job at one attempt.
+pub(super) enum Attempted {
+    /// It is done; whether others may have their turn by that.
+    Done(bool),
+    /// It waits, and looks again after this time.
+    Waits(Duration),
+    /// All that wait look again, in their order, it as well.
+    LooksAgain,
+    /// It is staged, and goes outside. Nothing is left of the job but what it keeps.
+    Outside(Box<Errand>),
+    /// What came back from outside has been asked about, and goes on there.
+    GoesOn,
+    /// Something else was found staged, and goes outside; then the job looks again.
+    Found(Box<Errand>),
 }
 
 /// How a command ended.
@@ -90,31 +118,38 @@ pub(super) enum End {
 
 impl<B: Backend> Turn for Road<B> {
     type Job = Job;
+    type Memory = Memory;
 
     fn blobs_kib(job: &Job) -> usize {
         match job {
             Job::Command(asked) => asked.ready.blobs_kib(),
+            Job::Back(errand) => errand.blobs_kib(),
             Job::Inquiry(..) | Job::Resume(..) => 0,
         }
     }
 
-    /// Does it until it is done: what is in the way of the store passes.
-    async fn take(&self, group: &GroupId, job: Job) {
-        let mut backoff = Backoff::default();
-        loop {
-            let mut done = self.attempt(group, &job).await;
+    /// Does it until it is done or has to wait: what is in the way of the store passes.
+    async fn take(&self, group: &GroupId, memory: &mut Memory, mut job: Job) -> Taken<Job> {
+        let (before, mut backoff) = (memory.row(), Backoff::default());
+        let attempted = loop {
+            let mut done = self.attempt(group, memory, &mut job).await;
             if let Err(LedgerError::Damaged(reason)) = done {
                 tracing::error!(
                     ?group, %reason,
                     "a group cannot be read, and takes no commands: `maypole db check` says which are so; with the service stopped, \
                      `maypole db mend` brings one back from a copy, and `maypole db import` the whole store"
                 );
-                done = self.refuse_damaged(group, &job).await;
+                done = self.refuse_damaged(group, memory, &job).await;
             }
             match done {
-                Ok(()) => break,
+                Ok(attempted) => break attempted,
                 // Somebody has answered it already.
-                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::InInbox(_)) => break,
+                Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::InInbox(_)) => {
+                    if matches!(job, Job::Back(_)) {
+                        memory.forget();
+                    }
+                    break Attempted::Done(true);
+                }
                 // It was judged by a state that another process has moved on from, or that process has it staged.
                 Err(LedgerError::Conflict(expect)) => {
                     tracing::info!(?group, ?expect, "somebody was faster; looking again");
@@ -122,8 +157,10 @@ impl<B: Backend> Turn for Road<B> {
                 Err(error) => tracing::error!(?group, %error, "a command cannot be worked on; trying again"),
             }
             clock::back_off(&mut backoff, None).await;
-        }
+        };
         self.outbox.notify_one();
+        let is_over = before.is_some() && before != memory.row();
+        self.taken(attempted, job, memory, is_over)
     }
 }
 
@@ -159,68 +196,130 @@ impl<B: Backend> Road<B> {
         self.matrix.terms()
     }
 
-    async fn attempt(&self, id: &GroupId, job: &Job) -> Result<(), LedgerError> {
-        if matches!(job, Job::Resume(..)) {
-            // What is in memory may be from before another process staged something.
-            drop(self.live.take(id));
-        }
-        let (mut group, place) = self.open(id).await?;
-        // On any error the group is read anew: what was written is not known.
+    async fn attempt(
+        &self,
+        id: &GroupId,
+        memory: &mut Memory,
+        job: &mut Job,
+    ) -> Result<Attempted, LedgerError> {
         match job {
-            Job::Inquiry(inquiry, row, _) => {
+            Job::Command(_) if memory.is_time(clock::now()) => return Ok(Attempted::LooksAgain),
+            // What is in memory may be from before another process staged something.
+            Job::Resume(..) => drop(self.live.take(id)),
+            _ => {}
+        }
+        let (mut group, place, found) = self.open(id, memory).await?;
+        let (epoch, row) = (group.as_ref().map(Group::epoch), memory.row());
+        // On any error the group is read anew: what was written is not known.
+        let mut attempted = match (found, &mut *job) {
+            // To open the group was all.
+            (Some(errand), Job::Resume(..)) => Attempted::Outside(errand),
+            (Some(errand), _) => Attempted::Found(errand),
+            (None, Job::Resume(..)) => Attempted::Done(false),
+            (None, Job::Inquiry(inquiry, row, _)) => {
                 place.leave();
                 let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), clock::now()).await?;
                 self.ledger.answer_as_of(id, group.as_ref(), None, answered, clock::now()).await?;
+                Attempted::Done(false)
             }
-            Job::Command(asked) => self.command(&mut group, asked, &place).await?,
-            // To open the group was all.
-            Job::Resume(..) => {}
+            (None, Job::Command(asked)) => self.command(&mut group, memory, asked, &place).await?,
+            (None, Job::Back(errand)) => self.comes_back(&mut group, memory, errand, &place).await?,
+        };
+        if let Attempted::Done(moved) = &mut attempted {
+            *moved |= epoch != group.as_ref().map(Group::epoch) || row != memory.row();
         }
         if let Some(group) = group {
             self.live.put(group);
         }
-        Ok(())
+        Ok(attempted)
     }
 
-    /// The group as it is, and its place at work; what was staged in it when the service ended is finished first.
-    async fn open(&self, id: &GroupId) -> Result<(Option<Group>, Place<'_>), LedgerError> {
+    /// What follows from an attempt for the lane.
+    fn taken(&self, attempted: Attempted, job: Job, memory: &mut Memory, is_over: bool) -> Taken<Job> {
+        let (later, moved, errand) = match attempted {
+            Attempted::Done(moved) => (None, moved || is_over, None),
+            Attempted::Waits(at_most) => (Some((job, at_most)), is_over, None),
+            Attempted::LooksAgain => (Some((job, Duration::ZERO)), true, None),
+            Attempted::Outside(mut errand) => {
+                let blobs_kib = Self::blobs_kib(&job);
+                errand.keep(job, blobs_kib);
+                (None, is_over, Some(errand))
+            }
+            Attempted::GoesOn => match job {
+                Job::Back(errand) => (None, is_over, Some(errand)),
+                // Nothing else was outside.
+                job => (Some((job, Duration::ZERO)), true, None),
+            },
+            Attempted::Found(errand) => (Some((job, Duration::ZERO)), true, Some(errand)),
+        };
+        if moved {
+            memory.forget_who_waits();
+        }
+        let beside = match errand {
+            Some(errand) => Change::Begins(errand.begin(self.matrix.clone())),
+            None if memory.row().is_none() => Change::Ends,
+            None => Change::Nothing,
+        };
+        Taken { later, moved, beside }
+    }
+
+    /// The group as it is, and its place at work. What is found staged in it that the lane did not know of is to be carried
+    /// out.
+    async fn open(&self, id: &GroupId, memory: &mut Memory) -> Result<Opened<'_>, LedgerError> {
         if let Some(group) = self.live.take(id) {
             let place = self.places.of(group.weight_bytes());
             place.enter().await;
-            return Ok((Some(group), place));
+            return Ok((Some(group), place, None));
         }
         let place = self.places.of(self.ledger.head(id).await?.map_or(0, |head| head.weight_bytes()));
         place.enter().await;
         let mut group = self.ledger.group(id, self.matrix.terms()).await?;
-        if let Some(staged) = self.ledger.staged(id).await? {
-            tracing::info!(group = ?id, "what was staged is taken up again");
-            self.finish_staged(&mut group, staged, &place).await?;
-        }
-        Ok((group, place))
+        let found = match memory.find(self.ledger.staged(id).await?) {
+            Some(staged) => {
+                tracing::info!(group = ?id, "what was staged is taken up again");
+                self.take_up(&mut group, memory, staged, &place).await?
+            }
+            None => None,
+        };
+        Ok((group, place, found))
     }
 
     /// Answers a command, with what was answered before if it is the same.
     async fn command(
         &self,
         group: &mut Option<Group>,
-        asked: &Asked,
+        memory: &mut Memory,
+        asked: &mut Asked,
         place: &Place<'_>,
-    ) -> Result<(), LedgerError> {
-        let (question, row) = (&asked.question, asked.row.seq);
+    ) -> Result<Attempted, LedgerError> {
+        let row = asked.row.seq;
         for _ in 0..limits::ANSWER_TRIES {
-            let (now, id) = (clock::now(), &asked.ready.command.get().group);
+            let (question, command) = (&asked.question, asked.ready.command.get());
+            let now = clock::now();
             // Side by side: each may have to wait for a write.
             let (remembered, frozen) =
-                tokio::join!(self.ledger.remembered(question.key, now), self.ledger.frozen(id));
-            if let Some(answer) = remembered? {
-                let answered = answers::again(row, question, answer, now);
-                return self.ledger.answer(answered, now).await.map(drop);
+                tokio::join!(self.ledger.remembered(question.key, now), self.ledger.frozen(&command.group));
+            let (remembered, frozen) = (remembered?, frozen?);
+            let staged = memory.staged();
+            let mut around = Around { group: group.as_ref(), staged, frozen: frozen.as_ref(), remembered };
+            match around.course(command, question.key, now) {
+                Course::Again(answer) => {
+                    let answered = answers::again(row, question, answer, now);
+                    self.ledger.answer(answered, now).await?;
+                    return Ok(Attempted::Done(false));
+                }
+                Course::Refuse(rejection) => {
+                    self.refuse_now(group.as_ref(), memory, asked, &rejection, place).await?;
+                    return Ok(Attempted::Done(false));
+                }
+                Course::Wait(until) => return Ok(Attempted::Waits(memory.wait(until, now))),
+                Course::WaitForStaged => return Ok(Attempted::Waits(limits::STAGED_FIRST)),
+                Course::Judge if asked.waits_for.is_some() && asked.waits_for == memory.row() => {
+                    return Ok(Attempted::Waits(limits::STAGED_FIRST));
+                }
+                Course::Judge => {}
             }
-            if let Some(frozen) = frozen? {
-                let rejection = frozen_for(&asked.ready.command.get().by.user, group.as_ref(), &frozen);
-                return self.refuse_now(group.as_ref(), asked, &rejection, place).await;
-            }
-            match self.decide(group, asked, place).await {
+            match self.decide(group, memory, asked, place).await {
                 // A twin in another group's lane was faster.
                 Err(LedgerError::Conflict(expect)) if matches!(*expect, Expect::NoAnswer(..)) => {}
                 // The operator froze the group while the command was on its way.
@@ -234,51 +333,47 @@ impl<B: Backend> Road<B> {
     async fn decide(
         &self,
         group: &mut Option<Group>,
-        asked: &Asked,
+        memory: &mut Memory,
+        asked: &mut Asked,
         place: &Place<'_>,
-    ) -> Result<(), LedgerError> {
-        let (question, row) = (&asked.question, asked.row.seq);
-        let command = asked.ready.command.clone();
-        let asker = Asker::of(question);
+    ) -> Result<Attempted, LedgerError> {
+        let (row, command) = (asked.row.seq, asked.ready.command.clone());
+        let asker = Asker::of(&asked.question);
         let mut case = Case::new(command.clone());
         place.enter().await;
         let began = step(group.as_ref(), &mut case, Input::Begin, self.matrix.terms(), clock::now());
         let end = match self.judge(group.as_ref(), &mut case, began, &asker, place).await {
+            Step::Stage(_) if memory.row().is_some() => {
+                asked.waits_for = memory.row();
+                return Ok(Attempted::Waits(limits::STAGED_FIRST));
+            }
             Step::Stage(permit) => {
                 let staged = Staged::new(&command, row, clock::now(), permit, asker.to_bytes());
                 let at = group.as_ref().map(Group::epoch);
                 let staged = self.ledger.stage(staged, at, asker.key()).await?;
-                return self.carry_out(group, case, (&staged, false), &asker, place).await;
+                let errand = Errand::new(memory.remember(staged, asker.key()), asker, case);
+                return Ok(Attempted::Outside(errand));
             }
             Step::Reject(rejection) => End::Refused(rejection),
-            step => self.enter(group, step, (row, None), &asker, place).await?,
+            step => {
+                let overtakes = memory.afoot().map_or(Beside::Nothing, Beside::Overtaken);
+                let end = self.enter(group, step, (row, overtakes), &asker, place).await?;
+                if matches!(end, End::Decided) {
+                    memory.forget();
+                }
+                end
+            }
         };
         match end {
-            End::Decided => Ok(()),
-            End::Refused(rejection) => self.refuse_now(group.as_ref(), asked, &rejection, place).await,
+            End::Decided => {}
+            End::Refused(mut rejection) => {
+                if let Some(group) = group {
+                    group.note_refusal(command.get(), &mut rejection, clock::now());
+                }
+                self.refuse_now(group.as_ref(), memory, asked, &rejection, place).await?;
+            }
         }
-    }
-
-    /// Takes up what was staged before the service ended.
-    async fn finish_staged(
-        &self,
-        group: &mut Option<Group>,
-        staged: Durable<Staged>,
-        place: &Place<'_>,
-    ) -> Result<(), LedgerError> {
-        let damaged = || LedgerError::Damaged("what is staged does not say who asked".to_owned());
-        let asker = Asker::read(&staged.get().notes).ok_or_else(damaged)?;
-        let (permit, staged_at) = (staged.get().permit.clone(), staged.get().staged_at);
-        let mut case = Case::new(staged.get().command());
-        let input = Input::Resume(permit);
-        let resumed = step(group.as_ref(), &mut case, input, self.matrix.terms(), staged_at);
-        let resumed = self.judge(group.as_ref(), &mut case, resumed, &asker, place).await;
-        if let Step::Reject(rejection) = resumed {
-            // It was found valid in this very state; what has changed since is not the group.
-            tracing::error!(group = ?staged.get().group(), %rejection, "what was staged is not valid any more");
-            return self.refuse_staged(group.as_ref(), &staged, &asker, &rejection).await;
-        }
-        self.carry_out(group, case, (&staged, true), &asker, place).await
+        Ok(Attempted::Done(false))
     }
 
     /// Answers what a case asks for, until it has all. Whoever is asked is outside.
@@ -329,7 +424,7 @@ impl<B: Backend> Road<B> {
         &self,
         group: &mut Option<Group>,
         next: Step,
-        (row, staged): (InboxSeq, Option<&Durable<Staged>>),
+        (row, beside): (InboxSeq, Beside),
         asker: &Asker,
         place: &Place<'_>,
     ) -> Result<End, LedgerError> {
@@ -349,119 +444,27 @@ impl<B: Backend> Road<B> {
         };
         place.enter().await;
         let (id, epoch) = (decision.receipt.group.clone(), decision.receipt.epoch);
-        let durable = self.ledger.decide(row, staged, decision, told, now).await?;
+        let (durable, other) = match beside {
+            Beside::Nothing => (self.ledger.decide(row, None, decision, told, now).await?, None),
+            Beside::Itself(staged) => {
+                (self.ledger.decide(row, Some(&staged), decision, told, now).await?, None)
+            }
+            Beside::Overtaken(other) => {
+                let stale = overtaken(group.as_ref(), &other, &decision, &told, now);
+                let overtaken = (&*other.staged, stale);
+                (self.ledger.overtake(row, overtaken, decision, told, now).await?, Some(other))
+            }
+        };
         *group = Group::enter(group.take(), durable);
+        if let Some(other) = other {
+            note_overtaken(group.as_mut(), &other, now);
+        }
         record::accepted();
         tracing::debug!(group = ?id, %epoch, "accepted");
         Ok(End::Decided)
     }
 
-    /// Refuses a command, in the write that takes it out of the inbox.
-    async fn refuse_now(
-        &self,
-        group: Option<&Group>,
-        asked: &Asked,
-        rejection: &Rejection,
-        place: &Place<'_>,
-    ) -> Result<(), LedgerError> {
-        // What it missed may have to be uploaded.
-        place.leave();
-        let answered = self.refuse(group, asked, rejection).await?;
-        let id = &asked.ready.command.get().group;
-        // What is staged is finished first in a lane. Where another process has staged something since, it is looked again.
-        self.ledger.answer_as_of(id, group, None, answered, clock::now()).await?;
-        record::answered(rejection.code().facts().errcode);
-        Ok(())
-    }
-
-    /// What refuses a command; a device that was too slow gets what it missed.
-    async fn refuse(
-        &self,
-        group: Option<&Group>,
-        asked: &Asked,
-        rejection: &Rejection,
-    ) -> Result<Answered, LedgerError> {
-        let mut content = answers::content(&asked.question, rejection);
-        if let (Rejection::StaleEpoch { .. }, Some(group)) = (rejection, group) {
-            let command = asked.ready.command.get();
-            if let Request::Commit { epoch, .. } = command.request {
-                let missed = self.missed(group, &command.by, epoch).await?;
-                content.insert("commits".to_owned(), missed.into());
-            }
-        }
-        let prefix = spelling(group, asked.question.prefix);
-        Ok(answers::refuse_with(asked.row.seq, &asked.question, rejection, content, prefix, clock::now()))
-    }
-
-    /// The commits that a device with a leaf has missed since an epoch, as many as fit.
-    async fn missed(
-        &self,
-        group: &Group,
-        client: &ClientId,
-        from: maypole_core::ids::Epoch,
-    ) -> Result<Vec<serde_json::Value>, LedgerError> {
-        let has_leaf = group.leaf_of(client, self.matrix.terms()).is_some();
-        let Some(room) = room_of(group.id()).filter(|_| has_leaf) else { return Ok(Vec::new()) };
-        let sources = self.sources();
-        match sources.commits(&room, group, client, from, limits::STALE_COMMITS).await {
-            Ok((commits, _)) => Ok(commits.iter().map(CommitEvent::content).collect()),
-            Err(Unanswered::Refused(_)) => Ok(Vec::new()),
-            Err(Unanswered::Store(error)) => Err(error),
-        }
-    }
-
-    pub(super) async fn refuse_staged(
-        &self,
-        group: Option<&Group>,
-        staged: &Durable<Staged>,
-        asker: &Asker,
-        rejection: &Rejection,
-    ) -> Result<(), LedgerError> {
-        let (question, now) = (asker.question(staged.get()), clock::now());
-        let content = answers::content(&question, rejection);
-        let prefix = spelling(group, asker.prefix());
-        let answered = answers::refuse_with(staged.get().row, &question, rejection, content, prefix, now);
-        self.ledger.answer_staged(answered, staged, now).await?;
-        record::answered(rejection.code().facts().errcode);
-        Ok(())
-    }
-
-    /// Answers what came to a group that cannot be read, which is frozen by that: what is staged there as well.
-    async fn refuse_damaged(&self, group: &GroupId, job: &Job) -> Result<(), LedgerError> {
-        let now = clock::now();
-        let rejection = Rejection::Frozen { reason: DAMAGED.to_owned() };
-        let freeze = FreezeReason::parse(LOST).map(|reason| Frozen { reason, frozen_at: now });
-        let unnamed = || LedgerError::Unavailable("a freeze has no reason".to_owned());
-        let freeze = freeze.ok_or_else(unnamed)?;
-        let (row, question) = match job {
-            Job::Command(asked) => (asked.row.seq, Some(asked.question.clone())),
-            Job::Inquiry(_, row, _) => (row.seq, None),
-            Job::Resume(row, _) => {
-                let Some(message) = self.ledger.message(*row).await? else {
-                    return self.ledger.give_up_staged(group, *row, freeze).await;
-                };
-                (*row, Question::read(&message.item))
-            }
-        };
-        let answered = match (job, &question) {
-            (Job::Inquiry(inquiry, ..), _) => inquiry.refuse(row, &rejection, now),
-            (_, None) => answers::ignore(row),
-            (_, Some(question)) => match self.ledger.remembered(question.key, now).await {
-                Ok(Some(answer)) => answers::again(row, question, answer, now),
-                Ok(None) => answers::refuse(row, question, &rejection, now),
-                // Where answers are kept there is damage as well: this one is not.
-                Err(LedgerError::Damaged(_)) => {
-                    Answered { remember: None, ..answers::refuse(row, question, &rejection, now) }
-                }
-                Err(error) => return Err(error),
-            },
-        };
-        self.ledger.answer_of_damaged(group, answered, freeze, now).await?;
-        record::answered(rejection.code().facts().errcode);
-        Ok(())
-    }
-
-    fn sources(&self) -> Sources<'_, B> {
+    pub(super) fn sources(&self) -> Sources<'_, B> {
         Sources {
             ledger: &self.ledger,
             permits: self.matrix.permits(),
@@ -471,14 +474,7 @@ impl<B: Backend> Road<B> {
     }
 }
 
-/// A group takes no command while it is frozen. The operator's words are for those who are in it.
-fn frozen_for(user: &UserId, group: Option<&Group>, frozen: &Frozen) -> Rejection {
-    let inside = group.is_some_and(|group| group.leaves_of(user) > 0);
-    let words = if inside { frozen.reason.as_str() } else { "its operator said so" };
-    Rejection::Frozen { reason: words.to_owned() }
-}
-
 /// How events are spelled: as the group was registered, or, where there is none, as the question.
-fn spelling(group: Option<&Group>, question: Prefix) -> Prefix {
+pub(super) fn spelling(group: Option<&Group>, question: Prefix) -> Prefix {
     group.map_or(question, |group| prefix_of(&group.head().notes))
 }

@@ -3,6 +3,8 @@
 mod crowds;
 mod damaged;
 pub(super) mod forged;
+mod hall;
+mod turns;
 mod working;
 
 use std::collections::BTreeMap;
@@ -46,6 +48,14 @@ fn message(sender: &str, content: &Value) -> InboxItem {
     let caller = Authenticated::by(AuthToken::make(), UserId::parse(format!("@{sender}:a.org")).unwrap());
     let content = content.to_string().into_bytes();
     InboxItem::new(caller, clock::now(), Incoming::ToDevice { kind: "m.mls.message".into(), content })
+}
+
+/// A request.
+#[expect(clippy::disallowed_methods, reason = "a test stands in for main")]
+fn asked(sender: &str, content: &Value) -> InboxItem {
+    let caller = Authenticated::by(AuthToken::make(), UserId::parse(format!("@{sender}:a.org")).unwrap());
+    let content = content.to_string().into_bytes();
+    InboxItem::new(caller, clock::now(), Incoming::ToDevice { kind: "m.mls.request".into(), content })
 }
 
 fn numbered(n: usize) -> Value {
@@ -106,16 +116,26 @@ fn worker<B: Backend>(
     folder: &Path,
     work_kib: u32,
 ) -> (Worker<B>, Arc<Lanes<Road<B>>>) {
-    let (inbox, outbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    worker_holding(homeserver, ledger, folder, work_kib, (Hold::of_everything(), Arc::default()))
+}
+
+/// The same, of a process that holds this, and is woken by that.
+fn worker_holding<B: Backend>(
+    homeserver: Homeserver,
+    ledger: &Arc<Ledger<B>>,
+    folder: &Path,
+    work_kib: u32,
+    (hold, inbox): (Hold, Arc<Notify>),
+) -> (Worker<B>, Arc<Lanes<Road<B>>>) {
+    let outbox = Arc::new(Notify::new());
     let keys = Arc::new(Keys::open_or_create(&folder.join("keys"), false).unwrap());
     let user = UserId::parse("@:a.org").unwrap();
     let described = SelfDescription::new(&user, Prefix::Stable, &keys, Arc::default());
     let description = described.description().clone();
     let matrix = Arc::new(Matrix::new(homeserver.clone(), "@:a.org".try_into().unwrap(), &keys, description));
     let road = Road::within(ledger.clone(), matrix.clone(), outbox.clone(), Places::new(work_kib));
-    let lanes = Arc::new(Lanes::new(road));
+    let lanes = Arc::new(Lanes::new(road, hold.clone()));
     let invites = Invites::new(ledger.clone(), homeserver, "@:a.org".try_into().unwrap());
-    let hold = Hold::of_everything();
     (Worker::new(ledger.clone(), matrix, invites, lanes.clone(), hold, inbox, outbox), lanes)
 }
 

@@ -222,13 +222,16 @@ impl<B: Backend> Shared<B> {
     }
 
     /// Puts something into its lane, if it has a place there.
-    fn enter(&self, group: GroupId, job: Job, stop: &CancellationToken) -> Option<Outside> {
+    ///
+    /// What is to be given up takes nothing new: a lane that let go would get it all back.
+    fn enter(&self, group: GroupId, mut job: Job, stop: &CancellationToken) -> Option<Outside> {
         let share = Share::of_group(&group);
         match job.row() {
-            Some(row) if !self.hold.held().shares.contains(share) => {
-                Some(Outside::Elsewhere(row, share, job))
+            Some(row) if !self.hold.shares().contains(share) => Some(Outside::Elsewhere(row, share, job)),
+            _ => {
+                job.has_its_place();
+                self.lanes.push(group, job, stop).err().map(Outside::Full)
             }
-            _ => self.lanes.push(group, job, stop).err().map(Outside::Full),
         }
     }
 
@@ -243,7 +246,7 @@ impl<B: Backend> Shared<B> {
         match ready(self.matrix.blobs(), &mut question).await {
             Ok(ready) => {
                 let group = ready.command.get().group.clone();
-                let asked = Asked { question, ready, row, _held: held };
+                let asked = Asked { question, ready, row, held, waits_for: None };
                 self.enter(group, Job::Command(Box::new(asked)), stop)
             }
             Err(rejection) => Some(Outside::Refused(Box::new((question, row, held)), rejection)),
@@ -278,7 +281,7 @@ impl<B: Backend> Shared<B> {
             let answered = match job {
                 Job::Command(asked) => answers::refuse(asked.row.seq, &asked.question, &full, clock::now()),
                 Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &full, clock::now()),
-                Job::Resume(..) => return,
+                Job::Resume(..) | Job::Back(_) => return,
             };
             match self.record(answered).await {
                 Ok(()) => break record::answered(full.code().facts().errcode),

@@ -21,7 +21,7 @@ pub struct InHand {
 pub struct Held {
     rows: InHand,
     row: InboxSeq,
-    _busy: Busy,
+    busy: Option<Busy>,
 }
 
 impl InHand {
@@ -33,7 +33,7 @@ impl InHand {
     /// Takes a row in hand, unless it already is; its share is not given up meanwhile.
     pub fn take(&self, row: InboxSeq, share: Share) -> Option<Held> {
         let is_new = self.lock().insert(row);
-        is_new.then(|| Held { rows: self.clone(), row, _busy: self.hold.busy(share) })
+        is_new.then(|| Held { rows: self.clone(), row, busy: Some(self.hold.busy(share)) })
     }
 
     /// The rows.
@@ -43,6 +43,13 @@ impl InHand {
 
     fn lock(&self) -> MutexGuard<'_, HashSet<InboxSeq>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// It has its place in a group's lane, which says itself that something is under way there: its own share may be given up.
+    pub fn has_its_place(&mut self) {
+        drop(self.busy.take());
     }
 }
 

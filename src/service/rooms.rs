@@ -228,7 +228,7 @@ impl Rooms {
         let matrix = Matrix::new(self.homeserver.clone(), self.matrix_user.clone(), &self.keys, description);
         let matrix = Arc::new(matrix);
         let road = Road::new(self.ledger.clone(), matrix.clone(), self.wakes.outbox.clone());
-        Groups { matrix, lanes: Arc::new(Lanes::new(road)) }
+        Groups { matrix, lanes: Arc::new(Lanes::new(road, self.hold.clone())) }
     }
 
     fn router(&self, door: Door) -> axum::Router {

@@ -246,6 +246,18 @@ impl Teller {
     }
 }
 
+/// The commit that was told, as somebody is told of it who was too late for it: without its committer's own name for it.
+/// Nothing where it does not fit into another event.
+pub fn commit_in(told: &Told) -> Option<Value> {
+    let Delivery::ToDevice { content, .. } = &told.answer.1.reply;
+    if content.len() > limits::OUTGOING_CONTENT_BYTES - limits::RESPONSE_FRAME_BYTES {
+        return None;
+    }
+    let mut commit: Value = serde_json::from_slice(content).ok()?;
+    commit.as_object_mut()?.remove("txn_id");
+    Some(commit)
+}
+
 /// How many bytes of one field stand in an event for so many recipients.
 const fn inline_bytes(recipients: usize) -> usize {
     if recipients > limits::INLINE_RECIPIENTS { limits::INLINE_BYTES_FOR_MANY } else { limits::INLINE_BYTES }

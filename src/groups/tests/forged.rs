@@ -8,7 +8,7 @@ use maypole_testkit::forge::{Forge, Founding, GroupInfoDraft, Shape, Suite};
 use crate::groups::inspecting::AnyTerms;
 use crate::storage::conformance::samples::{epoch, head};
 
-struct Anybody;
+pub(super) struct Anybody;
 
 impl Policy for Anybody {}
 

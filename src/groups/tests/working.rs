@@ -2,30 +2,24 @@
 
 use std::sync::Arc;
 
-use maypole_core::auth::{AuthToken, Authenticated};
 use maypole_core::batch::{Backend as _, Batch, Op};
 use maypole_core::group::Head;
-use maypole_core::ids::{GroupId, UserId};
+use maypole_core::ids::GroupId;
 use maypole_core::ledger::Ledger;
-use maypole_core::records::{InboxItem, Incoming};
+use maypole_core::records::InboxItem;
 use maypole_testkit::wait::eventually;
 use serde_json::json;
 
 use super::forged::snapshot;
-use super::{BOUND, codes, commit_of, message, receive, work_during, worker};
-use crate::clock;
+use super::{BOUND, asked, codes, commit_of, message, receive, work_during, worker};
 use crate::homeserver::tests::adapter_with;
 use crate::homeserver::tests::faulty::{Faulty, Reply};
 use crate::storage::conformance::samples::{epoch, head};
 use crate::storage::sled::Store;
 
 /// A question for the epoch in which a group is.
-#[expect(clippy::disallowed_methods, reason = "a test stands in for main")]
 fn request(sender: &str, room: &str) -> InboxItem {
-    let caller = Authenticated::by(AuthToken::make(), UserId::parse(format!("@{sender}:a.org")).unwrap());
-    let content = json!({"device_id": "D", "request_id": "r", "room_id": room, "want": "group_info"});
-    let content = content.to_string().into_bytes();
-    InboxItem::new(caller, clock::now(), Incoming::ToDevice { kind: "m.mls.request".into(), content })
+    asked(sender, &json!({"device_id": "D", "request_id": "r", "room_id": room, "want": "group_info"}))
 }
 
 #[tokio::test]

@@ -35,6 +35,11 @@ fn device_with(user: &str, device: &str, change: impl FnOnce(&mut Value)) -> Val
     entry
 }
 
+/// What a device publishes whose key for MLS is this.
+pub(crate) fn publishes(user: &str, name: &str, mls: &str) -> Value {
+    device_with(user, name, |entry| entry["keys"][format!("mls_ed25519:{name}")] = mls.into())
+}
+
 fn sign(entry: &mut Value, user: &str, device: &str, seed: u8) {
     let object = serde_json::from_value(entry.clone()).unwrap();
     let text = ruma::signatures::to_canonical_json_string_for_signing(&object).unwrap();

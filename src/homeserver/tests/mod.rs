@@ -2,7 +2,7 @@
 
 mod answers;
 pub(crate) mod faulty;
-mod keys;
+pub(crate) mod keys;
 mod media;
 mod pages;
 mod probing;

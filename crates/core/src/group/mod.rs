@@ -35,7 +35,9 @@ pub use orders::{Order, heed};
 pub use records::{Entry, Frozen, Head, Snapshot, Staged};
 pub use standing::Standing;
 pub use terms::Terms;
-pub use turn::Turn;
+#[cfg(test)]
+pub(crate) use turn::Turn;
+pub use turn::{Around, Course};
 
 use agenda::Candidates;
 use heard::Heard;

@@ -1,13 +1,73 @@
-//! Whose turn it is in a group, where a command may have to wait for another.
+//! Whose turn it is in a group, where a command may have to wait for another, and what becomes of one that is taken up.
 
-use super::{Command, Group, Request, Staged};
+use super::{Command, Decision, Frozen, Group, Request, Staged};
+use crate::ids::UserId;
 use crate::limits;
+use crate::records::{Answer, AnswerKey};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 
+/// What is known where a command is taken up.
+#[derive(Clone, Debug)]
+pub struct Around<'a> {
+    /// The group, if there is one.
+    pub group: Option<&'a Group>,
+    /// What is staged in it, and the key under which that will have its answer.
+    pub staged: Option<(&'a Staged, AnswerKey)>,
+    /// Whether its operator has frozen it.
+    pub frozen: Option<&'a Frozen>,
+    /// What is remembered under the command's own key.
+    pub remembered: Option<Answer>,
+}
+
+/// What becomes of a command that is taken up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It has this answer again.
+    Again(Answer),
+    /// It is refused.
+    Refuse(Rejection),
+    /// It waits until then, or until the group has moved, whichever comes first; those that wait keep the order of their arrival.
+    Wait(Timestamp),
+    /// It waits until what is staged is not staged any more.
+    WaitForStaged,
+    /// It is judged. If something must happen outside for it, and something is staged, it waits until that is not the case.
+    Judge,
+}
+
+impl Around<'_> {
+    /// What becomes of a command that is taken up, and was sent under this key.
+    pub fn course(&mut self, command: &Command, key: AnswerKey, now: Timestamp) -> Course {
+        if let Some(answer) = self.remembered.take() {
+            return Course::Again(answer);
+        }
+        // What came under the same key as what is staged is answered after it, whatever else would be said to it: one question
+        // has one answer. And a group that is about to begin may be there soon.
+        let is_twin = self.staged.is_some_and(|(_, other)| other == key);
+        if is_twin || (self.group.is_none() && self.staged.is_some()) {
+            return Course::WaitForStaged;
+        }
+        if let Some(frozen) = self.frozen {
+            return Course::Refuse(frozen_for(&command.by.user, self.group, frozen));
+        }
+        let staged = self.staged.map(|(staged, _)| staged);
+        match self.group.map_or(Turn::Now, |group| group.turn(command, staged, now)) {
+            Turn::Wait(until) => Course::Wait(until),
+            Turn::Now | Turn::IfItNeedsNothing => Course::Judge,
+        }
+    }
+}
+
+/// A group takes no command while it is frozen. The operator's words are for those who are in it.
+fn frozen_for(user: &UserId, group: Option<&Group>, frozen: &Frozen) -> Rejection {
+    let inside = group.is_some_and(|group| group.leaves_of(user) > 0);
+    let words = if inside { frozen.reason.as_str() } else { "its operator said so" };
+    Rejection::Frozen { reason: words.to_owned() }
+}
+
 /// When a command has its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// Now.
     Now,
     /// Now, if nothing must happen outside for it; otherwise when nothing is staged any more.
@@ -23,7 +83,7 @@ impl Group {
     /// nothing outside wins, and the staged one is stale (see [`crate::ledger::Ledger::overtake`]). Where the epoch is kept
     /// for a device that was too late again and again, the others wait for that one. What is for another epoch is refused
     /// in any case, and waits for nothing.
-    pub fn turn(&self, command: &Command, staged: Option<&Staged>, now: Timestamp) -> Turn {
+    pub(crate) fn turn(&self, command: &Command, staged: Option<&Staged>, now: Timestamp) -> Turn {
         let (Request::Commit { epoch, .. } | Request::Propose { epoch, .. }) = command.request else {
             return Turn::Now;
         };
@@ -57,5 +117,24 @@ impl Group {
             }
             _ => self.races.broken(&command.by),
         }
+    }
+
+    /// What refuses a staged commit that a decision overtakes: it is too late by that one. Once that is entered,
+    /// [`Group::note_refusal`] comes to the same.
+    pub fn overtaken(&self, staged: &Staged, decision: &Decision, now: Timestamp) -> Rejection {
+        let (command, entry) = (staged.command(), decision.entry());
+        let by = &command.get().by;
+        let went = entry.left.iter().filter(|client| client.user == by.user).count();
+        let came = entry.joined.iter().filter(|client| client.user == by.user).count();
+        let leaves = self.leaves_of(&by.user);
+        let current = Some(entry.epoch).filter(|_| leaves > 0);
+        let mut reserved = None;
+        if leaves.saturating_add(came) > went {
+            let mut races = self.races.clone();
+            races.broken(&entry.sender);
+            races.over();
+            reserved = races.lost(by, self.epoch(), entry.epoch, now);
+        }
+        Rejection::StaleEpoch { current, reserved }
     }
 }

@@ -11,7 +11,8 @@ use super::service;
 use crate::batch::Expect;
 use crate::group::tests::{Here, signatures};
 use crate::group::{
-    Agenda, Case, Command, Fetched, Group, Head, Input, Need, Outcome, Request, Staged, Step, Turn, step,
+    Agenda, Around, Case, Command, Course, Fetched, Group, Head, Input, Need, Outcome, Request, Staged, Step,
+    step,
 };
 use crate::ids::{ClientId, DeviceId, InboxSeq};
 use crate::ledger::{Durable, LedgerError};
@@ -58,12 +59,7 @@ async fn attempt(
     let is_kept = process.keeps(id);
     let mut group = process.open(id).await?;
     // After the group: what is accepted from now on moves it, and is noticed by that.
-    if let Some(answer) = ledger.remembered(sent.key, house.now()).await? {
-        let now = house.now();
-        ledger.answer(service::again(row, sent, answer, now), now).await?;
-        process.keep(group);
-        return Ok(());
-    }
+    let remembered = ledger.remembered(sent.key, house.now()).await?;
     let by = group.as_ref().map(|group| (group.epoch().get(), group.agenda().revision));
     // Whoever has the group in memory knows what it has staged itself, and may not look what another has.
     let staged = match is_kept && house.chance.one_in(3) {
@@ -71,27 +67,23 @@ async fn attempt(
         false => ledger.staged(id).await?,
     };
     let beside = staged.as_ref().map(|staged| staged.get().row);
-    // What came under the same name as what is staged is answered after it, whatever else would be said to it: one question
-    // has one answer.
-    let is_twin = beside.is_some_and(|other| house.key_of(other) == sent.key);
-    if is_twin || (group.is_none() && staged.is_some()) {
-        // The group may have gone on in another process.
-        process.forget(id);
-        return Ok(());
-    }
-    *note.borrow_mut() = Doing::Row { row, now: house.now(), by };
-    if let Some(frozen) = ledger.frozen(id).await? {
-        let reason = frozen.reason.as_str().to_owned();
-        refuse(process, group.as_ref(), beside, row, sent, &Rejection::Frozen { reason }).await?;
-        process.keep(group);
-        return Ok(());
-    }
+    let frozen = ledger.frozen(id).await?;
     house.linger().await;
     let now = house.now();
     *note.borrow_mut() = Doing::Row { row, now, by };
-    let turn = group.as_ref().map_or(Turn::Now, |group| turn(group, sent, staged.as_ref(), now));
-    if matches!(turn, Turn::Wait(_)) {
-        process.forget(id);
+    let mut around = Around {
+        group: group.as_ref(),
+        staged: staged.as_ref().map(|staged| (staged.get(), house.key_of(staged.get().row))),
+        frozen: frozen.as_ref(),
+        remembered,
+    };
+    let course = around.course(sent.command.get(), sent.key, now);
+    hold_against_the_rule(&around, sent, &course, now);
+    if course != Course::Judge {
+        // While it waits, the group may go on in another process.
+        if turn_away(process, group.as_ref(), (row, beside), sent, course, now).await? {
+            process.keep(group);
+        }
         return Ok(());
     }
     let mut case = Case::new(sent.command.clone());
@@ -123,6 +115,25 @@ async fn attempt(
         }
     }
     Ok(())
+}
+
+/// Deals with a command that is not judged; whether it has its answer by that.
+async fn turn_away(
+    process: &Process,
+    group: Option<&Group>,
+    (row, beside): (InboxSeq, Option<InboxSeq>),
+    sent: &Sent,
+    course: Course,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    match course {
+        Course::Again(answer) => {
+            process.ledger.answer(service::again(row, sent, answer, now), now).await?;
+        }
+        Course::Refuse(rejection) => refuse(process, group, beside, row, sent, &rejection).await?,
+        Course::Wait(_) | Course::WaitForStaged | Course::Judge => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// A group, byte for byte, as it was before somebody judged by it.
@@ -161,23 +172,25 @@ async fn begin(
     Ok(step(group, case, Input::Fetched(standing), &Here, now))
 }
 
-/// Whose turn it is, held against the words of the rule.
-fn turn(group: &Group, sent: &Sent, staged: Option<&Durable<Staged>>, now: Timestamp) -> Turn {
-    let turn = group.turn(sent.command.get(), staged.map(Durable::get), now);
+/// What becomes of a command, held against the words of the rule.
+fn hold_against_the_rule(around: &Around<'_>, sent: &Sent, course: &Course, now: Timestamp) {
     let epoch = match sent.command.get().request {
         Request::Register { .. } => None,
         Request::Commit { epoch, .. } | Request::Propose { epoch, .. } => Some(epoch),
     };
-    let is_current = epoch == Some(group.epoch());
-    let since = staged.map(|staged| now.as_millis() - staged.get().staged_at.as_millis());
-    match (turn, since) {
-        (Turn::Now, since) => assert!(!is_current || since.is_none(), "what is staged is first"),
-        (Turn::IfItNeedsNothing, since) => assert!(is_current && since >= Some(5_000)),
-        (Turn::Wait(until), _) => {
-            assert!(is_current && until > now && until.as_millis() <= now.as_millis() + 5_000)
+    let is_current = epoch.is_some() && epoch == around.group.map(Group::epoch);
+    let since = around.staged.map(|(staged, _)| now.as_millis() - staged.staged_at.as_millis());
+    match course {
+        Course::Judge => {
+            assert!(!is_current || since.is_none_or(|since| since >= 5_000), "what is staged is first")
         }
+        Course::Wait(until) => {
+            assert!(is_current && *until > now && until.as_millis() <= now.as_millis() + 5_000);
+        }
+        Course::WaitForStaged => assert!(since.is_some()),
+        Course::Refuse(_) => assert!(around.frozen.is_some()),
+        Course::Again(_) => {}
     }
-    turn
 }
 
 /// Answers what a case asks for, as chance has it.
@@ -309,17 +322,24 @@ async fn enter(
     let group = match judged {
         Step::Decide(decision) => {
             let told = service::told(&decision, sent, now);
+            let mut overtaken = None;
             let durable = match staged {
                 None => ledger.decide(row, None, *decision, told, now).await?,
                 Some((staged, false)) => ledger.decide(row, Some(staged), *decision, told, now).await?,
                 Some((staged, true)) => {
                     let other = process.house.books.borrow().rows[&staged.get().row].clone();
-                    let stale = Rejection::StaleEpoch { current: None, reserved: None };
+                    let group = group.as_ref().expect("nothing is overtaken where there is no group");
+                    let stale = group.overtaken(staged.get(), &decision, now);
                     let refusal = service::refused(staged.get().row, &other, &stale, now);
+                    overtaken = Some((staged.get().command(), stale));
                     ledger.overtake(row, (staged, refusal), *decision, told, now).await?
                 }
             };
-            Group::enter(group, durable)
+            let mut group = Group::enter(group, durable);
+            if let (Some(group), Some((command, stale))) = (&mut group, overtaken) {
+                is_noted_as_told(group, command.get(), &stale, now);
+            }
+            group
         }
         Step::Amend(amendment) => {
             let owed = service::proposals(&amendment, now);
@@ -333,6 +353,16 @@ async fn enter(
     assert!(group.is_some(), "what is durable is entered in the state that it was judged in");
     process.keep(group);
     Ok(())
+}
+
+/// What an overtaken commit was told is what the group makes of it when it has entered the epoch of the other.
+fn is_noted_as_told(group: &mut Group, command: &Command, told: &Rejection, now: Timestamp) {
+    let mut noted = told.clone();
+    if let Rejection::StaleEpoch { reserved, .. } = &mut noted {
+        *reserved = None;
+    }
+    group.note_refusal(command, &mut noted, now);
+    assert_eq!(noted, *told, "an epoch is kept for whoever was told so");
 }
 
 pub(super) fn begin_carrying(process: &Rc<Process>, staged: Durable<Staged>, case: Option<Case>) {
@@ -372,7 +402,7 @@ async fn conclude(
     if case.is_none() {
         process.forget(id);
     }
-    let group = process.open(id).await?;
+    let mut group = process.open(id).await?;
     let again = ledger.staged(id).await?;
     if again.is_none_or(|again| again.get().row != row) {
         // Somebody was faster, here or in another process.
@@ -410,8 +440,11 @@ async fn conclude(
     );
     let judged = judge(process, group.as_ref(), &mut case, next, row, now);
     match judged {
-        Step::Reject(rejection) => {
+        Step::Reject(mut rejection) => {
             assert_eq!((place, rejection.code()), (Some(0), Code::Forbidden), "{rejection:?}");
+            if let Some(group) = &mut group {
+                group.note_refusal(sent.command.get(), &mut rejection, now);
+            }
             let answered = service::refused(row, &sent, &rejection, now);
             ledger.answer_staged(answered, staged, now).await?;
             process.keep(group);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::party::{ALICE, ALICES_LAPTOP, BOB, CAROL, Party, id};
 use super::*;
-use crate::ids::InboxSeq;
+use crate::ids::{FreezeReason, InboxSeq, Lane};
 use crate::limits;
+use crate::records::{Answer, AnswerKey, Delivery};
 
 /// A commit for an epoch, of which nothing else matters.
 fn for_epoch(by: &str, epoch: u64) -> Authenticated<Command> {
@@ -192,4 +193,104 @@ fn others_wait_five_seconds_for_what_is_staged() {
     // A clock that was a day ahead when it was staged keeps nobody waiting for a day.
     party.now = Timestamp::from_millis(party.now.as_millis() - 86_400_000);
     assert_eq!(turn(&party, ALICE, Some(&staged)), Turn::IfItNeedsNothing);
+}
+
+/// Something staged by bob in the group's epoch, this long ago.
+fn staged_by_bob(party: &Party, ago: Duration) -> Staged {
+    let permit = Permit { effects: vec![Outside { about: None, words: b"x".to_vec() }], cited: Vec::new() };
+    let at = party.now.as_millis() - u64::try_from(ago.as_millis()).unwrap();
+    let by_bob = for_epoch(BOB, party.group.epoch().get());
+    Staged::new(&by_bob, InboxSeq::new(7), Timestamp::from_millis(at), permit, Vec::new())
+}
+
+fn key(of: &[u8]) -> AnswerKey {
+    AnswerKey(Sha256::of(of))
+}
+
+fn answer() -> Answer {
+    let reply = Delivery::ToDevice { kind: "x".to_owned(), content: Vec::new(), recipients: Vec::new() };
+    let lane = Lane::of_user(&id(BOB).user);
+    Answer { question: Sha256::of(b"?"), reply, lane, expires_at: Timestamp::END }
+}
+
+#[test]
+fn what_was_answered_comes_first_then_its_twin_then_a_freeze_then_the_turn() {
+    let party = Party::of(&[BOB]);
+    let (fresh, old) = (staged_by_bob(&party, Duration::ZERO), staged_by_bob(&party, limits::STAGED_FIRST));
+    let (at, now) = (party.group.epoch().get(), party.now);
+    let frozen = Frozen { reason: FreezeReason::parse("a quarrel").unwrap(), frozen_at: now };
+    let course = |by: &str, epoch, around: Around<'_>| {
+        let mut around = around;
+        around.course(for_epoch(by, epoch).get(), key(b"mine"), now)
+    };
+    let open = Around { group: Some(&party.group), staged: None, frozen: None, remembered: None };
+    let is_twin = Around { staged: Some((&old, key(b"mine"))), frozen: Some(&frozen), ..open.clone() };
+    let known = Around { remembered: Some(answer()), ..is_twin.clone() };
+    assert_eq!(course(ALICE, at, known), Course::Again(answer()));
+    assert_eq!(course(ALICE, at, is_twin), Course::WaitForStaged, "its answer comes after what is staged");
+
+    let shut = Around { staged: Some((&fresh, key(b"bob's"))), frozen: Some(&frozen), ..open.clone() };
+    let reason = |words: &str| Course::Refuse(Rejection::Frozen { reason: words.to_owned() });
+    assert_eq!(course(ALICE, at, shut.clone()), reason("a quarrel"));
+    assert_eq!(course(ALICE, at + 1, shut.clone()), reason("a quarrel"));
+    assert_eq!(course("@mallory:b.org/X", at, shut), reason("its operator said so"), "words are for members");
+
+    let beside = |staged| Around { staged: Some((staged, key(b"bob's"))), ..open.clone() };
+    assert_eq!(course(ALICE, at, beside(&fresh)), Course::Wait(now.plus(limits::STAGED_FIRST)));
+    assert_eq!(
+        course(ALICE, at + 1, beside(&fresh)),
+        Course::Judge,
+        "what is for another epoch is refused at once"
+    );
+    assert_eq!(course(ALICE, at, beside(&old)), Course::Judge);
+    assert_eq!(course(ALICE, at, open.clone()), Course::Judge);
+
+    // A group that is about to begin.
+    let begins = Around { group: None, ..beside(&old) };
+    assert_eq!(course(ALICE, at, begins), Course::WaitForStaged);
+    let nothing = Around { group: None, ..open };
+    assert_eq!(course(ALICE, at, nothing), Course::Judge);
+}
+
+/// Alice overtakes what bob has staged; what bob is told, and whether that is what the group notes.
+fn overtake(party: &mut Party) -> Option<Duration> {
+    let staged = staged_by_bob(party, limits::STAGED_FIRST);
+    let epoch = party.group.epoch().get();
+    let made = party.member(ALICE).update().unwrap();
+    let decision = decided(party.case(&mut commit(ALICE, epoch, &made)));
+    let told = party.group.overtaken(&staged, &decision, party.now);
+    party.member(ALICE).discard().unwrap();
+    party.update(ALICE, false).unwrap();
+    let mut noted = Rejection::StaleEpoch { current: Some(party.group.epoch()), reserved: None };
+    party.group.note_refusal(staged.command().get(), &mut noted, party.now);
+    assert_eq!(noted, told);
+    match told {
+        Rejection::StaleEpoch { reserved, .. } => reserved,
+        other => panic!("not stale: {other:?}"),
+    }
+}
+
+#[test]
+fn whoever_is_overtaken_is_too_late_like_others() {
+    let mut party = Party::of(&[BOB, CAROL]);
+    assert_eq!(overtake(&mut party), None);
+    assert_eq!(race(&mut party, BOB), None);
+    assert_eq!(overtake(&mut party), Some(limits::RESERVED));
+    assert_eq!(turn(&party, CAROL, None), Turn::Wait(party.now.plus(limits::RESERVED)));
+    assert_eq!(turn(&party, BOB, None), Turn::Now);
+}
+
+#[test]
+fn nothing_is_kept_for_an_account_that_goes_by_what_overtakes_it() {
+    let mut party = Party::of(&[BOB]);
+    for _ in 0..2 {
+        race(&mut party, BOB);
+    }
+    let staged = staged_by_bob(&party, limits::STAGED_FIRST);
+    let epoch = party.group.epoch().get();
+    let leaf = party.group.leaf_of(&id(BOB), &Here).unwrap();
+    let made = party.member(ALICE).remove(&[leaf]).unwrap();
+    let decision = decided(party.case(&mut commit(ALICE, epoch, &made)));
+    let told = party.group.overtaken(&staged, &decision, party.now);
+    assert_eq!(told, Rejection::StaleEpoch { current: Epoch::new(epoch + 1), reserved: None });
 }

@@ -11,8 +11,8 @@ use maypole_core::batch::{Backend, Expect};
 use maypole_core::group::{
     Case, Command, Fetched, Frozen, Group, Input, Need, Request, Staged, Standing, Step, Terms, step,
 };
-use maypole_core::ids::{ClientId, FreezeReason, GroupId, InboxSeq, UserId};
-use maypole_core::ledger::{Answered, Durable, Ledger, LedgerError};
+use maypole_core::ids::{ClientId, Epoch, FreezeReason, GroupId, InboxSeq, UserId};
+use maypole_core::ledger::{Answered, Durable, Ledger, LedgerError, Past};
 use maypole_core::limits;
 use maypole_core::records::InboxRow;
 use maypole_core::rejection::Rejection;
@@ -27,7 +27,7 @@ use crate::clock;
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::answers;
 use crate::dialects::matrix::commands::{Ready, room_of};
-use crate::dialects::matrix::inquiries::{Inquiry, Sources, Unanswered};
+use crate::dialects::matrix::inquiries::{Inquiry, PastTree, Sources, Unanswered};
 use crate::dialects::matrix::questions::Question;
 use crate::dialects::matrix::telling::{Asker, prefix_of};
 use crate::homeserver::Backoff;
@@ -169,7 +169,12 @@ impl<B: Backend> Road<B> {
         match job {
             Job::Inquiry(inquiry, row, _) => {
                 place.leave();
-                let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), clock::now()).await?;
+                let past = match self.sources().past(inquiry, group.as_ref()) {
+                    Some((epoch, asks)) => Some(self.past_tree(id, epoch, &asks).await?),
+                    None => None,
+                };
+                let now = clock::now();
+                let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), past, now).await?;
                 self.ledger.answer_as_of(id, group.as_ref(), None, answered, clock::now()).await?;
             }
             Job::Command(asked) => self.command(&mut group, asked, &place).await?,
@@ -324,6 +329,34 @@ impl<B: Backend> Road<B> {
         Ok(found.map(|group| Box::new(group.standing())))
     }
 
+    /// The tree of an epoch that has passed, for a device that had a leaf in it. It takes a place as a group at work does.
+    async fn past_tree(
+        &self,
+        id: &GroupId,
+        epoch: Epoch,
+        client: &ClientId,
+    ) -> Result<PastTree, LedgerError> {
+        let place = self.places.of(self.ledger.tree_weight_bytes(id, epoch).await?);
+        place.enter().await;
+        match self.ledger.tree_at(id, epoch).await {
+            Ok(Past::Kept(past)) if past.has_leaf(client, self.matrix.terms()) => {
+                Ok(PastTree::Tree(past.ratchet_tree()))
+            }
+            Ok(Past::Kept(_)) => Ok(PastTree::Outside),
+            Ok(Past::Gone { oldest }) => Ok(PastTree::Gone { oldest }),
+            // The group itself goes on.
+            Err(LedgerError::Damaged(reason)) => {
+                tracing::error!(
+                    group = ?id, %epoch, %reason,
+                    "the tree of an epoch that has passed cannot be read: with the service stopped, `maypole db mend` makes it \
+                     anew with the help of a copy"
+                );
+                Ok(PastTree::Unreadable)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes a decision down and enters its epoch.
     pub(super) async fn enter(
         &self,
@@ -398,7 +431,7 @@ impl<B: Backend> Road<B> {
         &self,
         group: &Group,
         client: &ClientId,
-        from: maypole_core::ids::Epoch,
+        from: Epoch,
     ) -> Result<Vec<serde_json::Value>, LedgerError> {
         let has_leaf = group.leaf_of(client, self.matrix.terms()).is_some();
         let Some(room) = room_of(group.id()).filter(|_| has_leaf) else { return Ok(Vec::new()) };

@@ -3,6 +3,7 @@
 mod crowds;
 mod damaged;
 pub(super) mod forged;
+mod past;
 mod working;
 
 use std::collections::BTreeMap;

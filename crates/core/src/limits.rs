@@ -73,6 +73,9 @@ pub const BLOBS_MEMORY_PER_LANE_KIB: usize = BLOBS_MEMORY_KIB / 4;
 pub const BLOB_FETCHES_PER_USER: usize = 2;
 /// Uploads whose address is remembered.
 pub const BLOBS_REMEMBERED: usize = 1_000;
+/// How long the address of an upload is given out again for the same bytes. Whoever asks for them later may not have found them
+/// there.
+pub const BLOBS_REMEMBERED_FOR: Duration = Duration::from_hours(1);
 /// The largest bytes that stand in an event: three fields of this size, in base64, and the rest stay below
 /// [`OUTGOING_CONTENT_BYTES`].
 pub const INLINE_BYTES: usize = 12 * 1024;

@@ -37,6 +37,10 @@ pub const REASON_BYTES: usize = 1_024;
 pub const SENDER_BURST_MESSAGES: u64 = 1_000;
 /// Messages that one account may send per second in the long run.
 pub const SENDER_MESSAGES_PER_SECOND: u64 = 10;
+/// Trees that one account may ask for at once: one for each group that it was added to while it was away.
+pub const SENDER_BURST_TREES: u64 = 60;
+/// How often one more after that. Each may have to be brought back from what is stored.
+pub const SENDER_TREE_EVERY: Duration = Duration::from_secs(2);
 /// How often an account that sends too fast is told so; what it sends in between is not answered.
 pub const LIMIT_NOTICE_EVERY: Duration = Duration::from_secs(1);
 /// Accounts whose speed is watched at once.

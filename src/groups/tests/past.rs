@@ -8,6 +8,7 @@ use maypole_core::batch::{Backend as _, Batch, Op};
 use maypole_core::group::{Head, Restoring};
 use maypole_core::ids::{GroupId, UserId};
 use maypole_core::ledger::Ledger;
+use maypole_core::limits;
 use maypole_core::records::{Delivery, InboxItem, Incoming};
 use maypole_room::bytes::encode;
 use serde_json::{Value, json};
@@ -94,4 +95,30 @@ async fn each_is_told_what_it_may_know_and_the_group_goes_on() {
     assert_eq!(told["commit"]["errcode"], "M_MLS_NOT_JOINED", "{}", told["commit"]);
     assert_eq!((told.len(), ledger.frozen(&id).await.unwrap()), (asked.len() + 1, None));
     assert_eq!(ledger.head(&id).await.unwrap().unwrap().epoch, epoch(3));
+}
+
+/// Each may have to be brought back from the store.
+#[tokio::test]
+async fn who_asks_for_too_many_is_told_so_and_others_get_theirs() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let id = GroupId::parse(ROOM).unwrap();
+    let tree = Op::PutSnapshot(id.clone(), snapshot_of(ROOM, 2, 3));
+    let ops = vec![Op::SetHead(Head { snapshot_epoch: epoch(3), ..head(1, 3, 10) }), tree];
+    store.apply(Batch { name: "test", expect: Vec::new(), ops }).await.unwrap();
+    let ledger = Arc::new(Ledger::new(store));
+    let burst = usize::try_from(limits::SENDER_BURST_TREES).unwrap();
+    let flood = (0..burst + 100).map(|_| request("user0", 3)).collect();
+    receive(&ledger, vec![flood, vec![request("user1", 3)]]).await;
+    work_until(&ledger, folder.path(), 0).await;
+    let rows = ledger.owed(None, 1_000).await.unwrap();
+    let contents = rows.iter().map(|row| {
+        let Delivery::ToDevice { content, .. } = &row.get().owed.delivery;
+        serde_json::from_slice::<Value>(content).unwrap()
+    });
+    let (trees, refused): (Vec<_>, Vec<_>) = contents.partition(|content| content["errcode"].is_null());
+    assert_eq!(trees.iter().filter(|content| content["request_id"] == "user1 3").count(), 1);
+    assert!(trees.len() > burst && trees.len() < burst + 50, "{}", trees.len());
+    assert!(!refused.is_empty() && refused.len() < 50, "told now and then: {}", refused.len());
+    assert!(refused.iter().all(|content| content["errcode"] == "M_LIMIT_EXCEEDED"), "{refused:?}");
 }

@@ -1,8 +1,8 @@
 //! Looking through the store, group after group: whether what it has of each fits together.
 
 use maypole_core::batch::Backend;
-use maypole_core::group::{Entry, Head, Terms};
-use maypole_core::ids::{ClientId, GroupId, Sha256};
+use maypole_core::group::{Entry, Head, Restoring, Terms};
+use maypole_core::ids::{ClientId, Epoch, GroupId, Sha256};
 use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_mls::Suite;
@@ -128,6 +128,7 @@ async fn follow<B: Backend>(
     };
     let mut chain = Chain::new(keys.cloned());
     let (mut next, mut epochs) = (Some(begins), 0_u64);
+    let mut tree = first_tree(ledger, group, begins).await?;
     while let Some(from) = next.filter(|next| *next <= head.epoch) {
         let page = ledger.log(group, from, limits::LOG_PAGE).await?;
         let Some(last) = page.last() else { return Ok(Err(format!("its log ends before epoch {from}"))) };
@@ -135,6 +136,19 @@ async fn follow<B: Backend>(
         for entry in page.iter().filter(|entry| entry.epoch <= head.epoch) {
             if let Err(broken) = chain.take(&link(entry)) {
                 return Ok(Err(format!("its log, at epoch {}: {}", entry.epoch, broken.flaw)));
+            }
+            if tree == Some(entry.epoch) {
+                let said = chain.last().map(|last| last.receipt().tree_hash.clone());
+                if !is_tree(ledger, group, entry.epoch, said).await? {
+                    return Ok(Err(format!(
+                        "its tree of epoch {} is not what the receipt says",
+                        entry.epoch
+                    )));
+                }
+                tree = match entry.epoch.next() {
+                    Some(after) => first_tree(ledger, group, after).await?,
+                    None => None,
+                };
             }
             epochs = epochs.saturating_add(1);
         }
@@ -144,6 +158,28 @@ async fn follow<B: Backend>(
         Some(_) => Err(format!("its last receipt is not that of epoch {}, in which it stands", head.epoch)),
         None => Err(format!("its log begins after epoch {}, in which it stands", head.epoch)),
     })
+}
+
+/// The first epoch of which a group has a tree, from an epoch on.
+async fn first_tree<B: Backend>(
+    ledger: &Ledger<B>,
+    group: &GroupId,
+    from: Epoch,
+) -> Result<Option<Epoch>, LedgerError> {
+    let kept = ledger.snapshots(group, from, 2).await?;
+    Ok(kept.into_iter().map(|snapshot| snapshot.epoch).find(|epoch| *epoch >= from))
+}
+
+/// Whether the tree of an epoch is the one with this hash.
+async fn is_tree<B: Backend>(
+    ledger: &Ledger<B>,
+    group: &GroupId,
+    epoch: Epoch,
+    hash: Option<Vec<u8>>,
+) -> Result<bool, LedgerError> {
+    let snapshot = ledger.snapshot(group, epoch).await?.filter(|snapshot| snapshot.epoch == epoch);
+    let tree = snapshot.and_then(|snapshot| Restoring::begin(&snapshot).ok());
+    Ok(tree.map(|tree| tree.tree_hash()) == hash)
 }
 
 /// An entry of a log as a link of the chain of receipts.

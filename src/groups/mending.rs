@@ -4,16 +4,16 @@
 //! there, receipt by receipt. So nothing can be decided a second time, and nothing need be frozen. Where the head itself is
 //! damaged, nobody knows how far the group has come, and nothing is put back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-use maypole_core::batch::{Backend, BackendError};
-use maypole_core::group::{Agenda, Entry, Head, Restoring, Snapshot};
+use maypole_core::batch::Backend;
+use maypole_core::group::{Agenda, Entry, Head, RestoreError, Restoring, Snapshot};
 use maypole_core::ids::{Epoch, GroupId};
 use maypole_core::ledger::{Ledger, LedgerError};
+use maypole_core::limits;
 use maypole_room::chain::Chain;
 use maypole_room::description::ServiceKeys;
-use maypole_room::receipt::RoomReceipt;
 
 use super::inspecting::{AnyTerms, link};
 use crate::storage::copy::{CopyError, Reader, Record, Told};
@@ -51,14 +51,15 @@ pub struct Mended {
     pub epoch: Epoch,
     /// How many epochs of its log.
     pub entries: usize,
-    /// Whether its tree.
-    pub snapshot: bool,
+    /// How many of its trees.
+    pub trees: usize,
+    /// Trees of epochs that have passed which stay damaged: neither the store nor the copy has what leads to them.
+    pub left: usize,
 }
 
 /// What the store still has of a group.
 struct Patient<'a, B> {
     ledger: &'a Ledger<B>,
-    store: &'a B,
     head: Head,
     agenda: Option<Agenda>,
     begins: Epoch,
@@ -68,43 +69,41 @@ struct Patient<'a, B> {
 #[derive(Default)]
 struct Parts {
     entries: BTreeMap<Epoch, Option<Entry>>,
-    snapshot: Option<Snapshot>,
+    /// Epochs whose trees are damaged: each is made anew from an earlier one and the log.
+    trees: BTreeSet<Epoch>,
+    /// Of the trees that are whole, the store's and then the copy's, the ones to begin with: the last before anything is missing,
+    /// and the first after that.
+    before: Option<Snapshot>,
+    after: Option<Snapshot>,
 }
 
 /// Puts back what is damaged of a group. The copy is one that was verified. Nobody else may use the store meanwhile.
 pub async fn mend<B: Backend>(
     ledger: &Ledger<B>,
-    store: &B,
     keys: Option<&ServiceKeys>,
     group: &GroupId,
     copy: Reader<impl Read>,
 ) -> Result<Mended, MendError> {
-    let patient = Patient::of(ledger, store, group).await?;
-    let mut parts = Parts::default();
-    for epoch in patient.epochs() {
-        if patient.entry(epoch).await?.is_none() {
-            parts.entries.insert(epoch, None);
-        }
+    let patient = Patient::of(ledger, group).await?;
+    let mut parts = patient.missing().await?;
+    let first = parts.first().ok_or(MendError::Whole)?;
+    patient.trees(&mut parts, first).await?;
+    parts.find(copy, group, first)?;
+    let base = parts.before.take().or_else(|| parts.after.take());
+    let base = base.ok_or_else(|| MendError::Lacking("its tree is not in it".to_owned()))?;
+    let left = parts.trees.range(..base.epoch).count();
+    if patient.head.snapshot_epoch < base.epoch && parts.trees.contains(&patient.head.snapshot_epoch) {
+        return Err(MendError::Lacking("its tree is not in it".to_owned()));
     }
-    let own = patient.snapshot().await?;
-    if parts.entries.is_empty() && own.is_some() {
-        return Err(MendError::Whole);
+    if parts.entries.is_empty() && left == parts.trees.len() {
+        return Err(MendError::Lacking(format!("the tree of epoch {first} is not in it")));
     }
-    let needs_snapshot = own.is_none();
-    parts.find(copy, group, needs_snapshot)?;
-    let snapshot = own.or_else(|| parts.snapshot.clone());
-    let snapshot = snapshot.ok_or_else(|| MendError::Lacking("its tree is not in it".to_owned()))?;
-    let last = patient.leads_to_its_head(&parts, keys).await?;
-    let delta_bytes = patient.comes_back(&parts, &snapshot, &last).await?;
+    let hashes = patient.leads_to_its_head(&parts, keys).await?;
+    let trees = patient.comes_back(&parts, &base, &hashes).await?;
     let entries: Vec<Entry> = parts.entries.into_values().flatten().collect();
-    let count = entries.len();
-    let tree = needs_snapshot.then(|| {
-        let (snapshot_epoch, bytes) = (snapshot.epoch, u64::try_from(snapshot.bytes.len()));
-        let snapshot_bytes = bytes.unwrap_or(u64::MAX);
-        (Head { snapshot_epoch, snapshot_bytes, delta_bytes, ..patient.head.clone() }, snapshot)
-    });
-    ledger.mend(group, patient.head.epoch, entries, tree).await?;
-    Ok(Mended { epoch: patient.head.epoch, entries: count, snapshot: needs_snapshot })
+    let mended = Mended { epoch: patient.head.epoch, entries: entries.len(), trees: trees.len(), left };
+    ledger.mend(group, patient.head.epoch, entries, trees).await?;
+    Ok(mended)
 }
 
 /// What was read, or nothing where it is damaged.
@@ -117,7 +116,7 @@ fn legible<T>(read: Result<T, LedgerError>) -> Result<Option<T>, LedgerError> {
 }
 
 impl<'a, B: Backend> Patient<'a, B> {
-    async fn of(ledger: &'a Ledger<B>, store: &'a B, group: &GroupId) -> Result<Self, MendError> {
+    async fn of(ledger: &'a Ledger<B>, group: &GroupId) -> Result<Self, MendError> {
         let lost = |what: &str| MendError::Lost(format!("{what} is damaged"));
         let head = legible(ledger.head(group).await)?.ok_or_else(|| lost("where the group stands"))?;
         let head = head.ok_or(MendError::Unknown)?;
@@ -125,7 +124,7 @@ impl<'a, B: Backend> Patient<'a, B> {
         legible(ledger.frozen(group).await)?.ok_or_else(|| lost("whether the group is frozen"))?;
         legible(ledger.staged(group).await)?.ok_or_else(|| lost("what is staged in the group"))?;
         let begins = ledger.log_begins(group).await?.unwrap_or(head.epoch).min(head.epoch);
-        Ok(Self { ledger, store, head, agenda, begins })
+        Ok(Self { ledger, head, agenda, begins })
     }
 
     fn epochs(&self) -> impl Iterator<Item = Epoch> + use<B> {
@@ -146,72 +145,119 @@ impl<'a, B: Backend> Patient<'a, B> {
         found.ok_or_else(|| MendError::Lacking(format!("epoch {epoch} of its log is not in it")))
     }
 
-    /// The tree that the head names, if it is there and legible.
-    async fn snapshot(&self) -> Result<Option<Snapshot>, MendError> {
-        let read = match self.store.snapshot(&self.head.group).await {
-            Err(BackendError::Damaged(_)) => None,
-            read => read.map_err(LedgerError::from)?,
-        };
-        let is_sound = |snapshot: &Snapshot| {
-            snapshot.epoch == self.head.snapshot_epoch && Restoring::begin(snapshot).is_ok()
-        };
-        Ok(read.filter(is_sound))
+    /// What of it is damaged, or not there.
+    async fn missing(&self) -> Result<Parts, MendError> {
+        let mut parts = Parts::default();
+        for epoch in self.epochs() {
+            if self.entry(epoch).await?.is_none() {
+                parts.entries.insert(epoch, None);
+            }
+        }
+        // The one that the head names must be there.
+        let mut trees = self.kept().await?;
+        trees.insert(self.head.snapshot_epoch);
+        for epoch in trees {
+            if self.tree(epoch).await?.is_none() {
+                parts.trees.insert(epoch);
+            }
+        }
+        Ok(parts)
     }
 
-    /// The receipts are one chain to where the group stands: the last of it.
+    /// The epochs of which it has trees, legible or not.
+    async fn kept(&self) -> Result<BTreeSet<Epoch>, MendError> {
+        let (mut kept, mut next) = (BTreeSet::new(), Some(Epoch::ZERO));
+        while let Some(from) = next {
+            let page = self.ledger.snapshots(&self.head.group, from, limits::LOG_PAGE).await?;
+            let before = kept.len();
+            kept.extend(page.iter().map(|snapshot| snapshot.epoch));
+            next = page.last().and_then(|last| last.epoch.next()).filter(|_| kept.len() > before);
+        }
+        Ok(kept)
+    }
+
+    /// The tree of an epoch, if it is there and legible.
+    async fn tree(&self, epoch: Epoch) -> Result<Option<Snapshot>, MendError> {
+        let read = legible(self.ledger.snapshot(&self.head.group, epoch).await)?.flatten();
+        Ok(read.filter(|snapshot| snapshot.epoch == epoch && Restoring::begin(snapshot).is_ok()))
+    }
+
+    /// Which of its own trees there is to begin with, where this is the first epoch of which something is missing.
+    async fn trees(&self, parts: &mut Parts, first: Epoch) -> Result<(), MendError> {
+        let whole = self.kept().await?.into_iter().filter(|epoch| !parts.trees.contains(epoch));
+        let (before, after): (Vec<Epoch>, Vec<Epoch>) = whole.partition(|epoch| *epoch < first);
+        if let Some(epoch) = before.last() {
+            parts.before = self.tree(*epoch).await?;
+        }
+        if let Some(epoch) = after.first() {
+            parts.after = self.tree(*epoch).await?;
+        }
+        Ok(())
+    }
+
+    /// The receipts are one chain to where the group stands: the hashes of trees that they vouch for, of those that are made anew
+    /// and of the present one.
     async fn leads_to_its_head(
         &self,
         parts: &Parts,
         keys: Option<&ServiceKeys>,
-    ) -> Result<RoomReceipt, MendError> {
-        let mut chain = Chain::new(keys.cloned());
+    ) -> Result<BTreeMap<Epoch, Vec<u8>>, MendError> {
+        let (mut chain, mut hashes) = (Chain::new(keys.cloned()), BTreeMap::new());
         for epoch in self.epochs() {
             let entry = self.part(parts, epoch).await?;
             chain.take(&link(&entry)).map_err(|broken| MendError::Other(broken.to_string()))?;
+            if parts.trees.contains(&epoch) || epoch == self.head.epoch {
+                hashes.extend(chain.last().map(|last| (epoch, last.receipt().tree_hash.clone())));
+            }
         }
-        let last = chain.last().filter(|last| last.hash() == self.head.receipt).cloned();
-        last.ok_or_else(|| MendError::Other("its last receipt is another".to_owned()))
+        let is_last = chain.last().is_some_and(|last| last.hash() == self.head.receipt);
+        is_last.then_some(hashes).ok_or_else(|| MendError::Other("its last receipt is another".to_owned()))
     }
 
-    /// The group comes back from the tree and the log, with the tree that the last receipt vouches for. How many bytes the log has
-    /// for that.
+    /// The group comes back from a tree and the log, with the trees that receipts vouch for: those that are damaged, made anew.
     async fn comes_back(
         &self,
         parts: &Parts,
-        snapshot: &Snapshot,
-        last: &RoomReceipt,
-    ) -> Result<u64, MendError> {
-        if snapshot.epoch > self.head.epoch || snapshot.epoch.next().is_some_and(|next| next < self.begins) {
+        base: &Snapshot,
+        hashes: &BTreeMap<Epoch, Vec<u8>>,
+    ) -> Result<Vec<Snapshot>, MendError> {
+        if base.epoch > self.head.epoch || base.epoch.next().is_some_and(|next| next < self.begins) {
             return Err(MendError::Lacking(format!(
                 "its tree is of epoch {}, and the log has the epochs {} to {}",
-                snapshot.epoch, self.begins, self.head.epoch
+                base.epoch, self.begins, self.head.epoch
             )));
         }
-        let other = |error: maypole_core::group::RestoreError| MendError::Other(error.to_string());
-        let mut restoring = Restoring::begin(snapshot).map_err(other)?;
-        let mut delta_bytes = 0_u64;
-        for epoch in self.epochs().filter(|epoch| *epoch > snapshot.epoch) {
-            let entry = self.part(parts, epoch).await?;
-            restoring.replay(&entry).map_err(other)?;
-            let bytes = u64::try_from(entry.delta.len()).unwrap_or(u64::MAX);
-            delta_bytes = delta_bytes.saturating_add(bytes);
+        let other = |error: RestoreError| MendError::Other(error.to_string());
+        let mut restoring = Restoring::begin(base).map_err(other)?;
+        let mut trees = Vec::new();
+        for epoch in (base.epoch.get()..=self.head.epoch.get()).filter_map(Epoch::new) {
+            if epoch > base.epoch {
+                restoring.replay(&self.part(parts, epoch).await?).map_err(other)?;
+            }
+            // Of an epoch that the log does not have any more there is no receipt.
+            if hashes.get(&epoch).is_some_and(|hash| *hash != restoring.tree_hash()) {
+                let what = format!("its tree of epoch {epoch} is another than the receipt says");
+                return Err(MendError::Other(what));
+            }
+            if parts.trees.contains(&epoch) {
+                trees.push(Snapshot { epoch, bytes: restoring.snapshot() });
+            }
         }
-        let group = restoring.finish(self.head.clone(), self.agenda.clone(), &AnyTerms).map_err(other)?;
-        if group.mls().tree_hash() != last.receipt().tree_hash {
-            return Err(MendError::Other("its tree is another than the receipt says".to_owned()));
-        }
-        Ok(delta_bytes)
+        restoring.finish(self.head.clone(), self.agenda.clone(), &AnyTerms).map_err(other)?;
+        Ok(trees)
     }
 }
 
 impl Parts {
-    /// Looks through a copy for what is missing.
-    fn find(
-        &mut self,
-        mut copy: Reader<impl Read>,
-        group: &GroupId,
-        needs_snapshot: bool,
-    ) -> Result<(), MendError> {
+    /// The first epoch of which something is missing.
+    fn first(&self) -> Option<Epoch> {
+        let entry = self.entries.keys().next().copied();
+        entry.into_iter().chain(self.trees.first().copied()).min()
+    }
+
+    /// Looks through a copy for what is missing; where the store has no tree to begin with, for one of those.
+    fn find(&mut self, mut copy: Reader<impl Read>, group: &GroupId, first: Epoch) -> Result<(), MendError> {
+        let (has_before, has_after) = (self.before.is_some(), self.after.is_some());
         while let Told::Records(records) = copy.read()? {
             for record in records {
                 match record {
@@ -220,8 +266,18 @@ impl Parts {
                             *place = Some(entry);
                         }
                     }
-                    Record::Snapshot(of, snapshot) if of == *group && needs_snapshot => {
-                        self.snapshot = Some(snapshot);
+                    Record::Snapshot(of, snapshot) if of == *group => {
+                        let is_later = |than: &Option<Snapshot>| {
+                            than.as_ref().is_none_or(|than| than.epoch < snapshot.epoch)
+                        };
+                        if snapshot.epoch <= first && !has_before && is_later(&self.before) {
+                            self.before = Some(snapshot);
+                        } else if snapshot.epoch > first
+                            && !has_after
+                            && (self.after.is_none() || !is_later(&self.after))
+                        {
+                            self.after = Some(snapshot);
+                        }
                     }
                     _ => {}
                 }

@@ -13,6 +13,7 @@ mod logs;
 mod mending;
 mod operator;
 mod outside;
+mod past;
 mod places;
 mod refusing;
 mod road;

@@ -85,7 +85,7 @@ pub struct Road<B> {
     pub(super) ledger: Arc<Ledger<B>>,
     pub(super) matrix: Arc<Matrix>,
     live: LiveGroups,
-    places: Places,
+    pub(super) places: Places,
     outbox: Arc<Notify>,
 }
 
@@ -180,12 +180,6 @@ impl<B: Backend> Road<B> {
         Self { ledger, matrix, live: LiveGroups::new(limits::GROUPS_CACHE_BYTES), places, outbox }
     }
 
-    /// The room for groups at work.
-    #[cfg(test)]
-    pub(super) fn places(&self) -> &Places {
-        &self.places
-    }
-
     /// The service as groups name it: its account, and the key of its receipts.
     pub(super) fn service(&self) -> &str {
         self.matrix.terms().identity()
@@ -218,7 +212,12 @@ impl<B: Backend> Road<B> {
             (None, Job::Resume(..)) => Attempted::Done(false),
             (None, Job::Inquiry(inquiry, row, _)) => {
                 place.leave();
-                let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), clock::now()).await?;
+                let past = match self.sources().past(inquiry, group.as_ref()) {
+                    Some((epoch, asks)) => Some(self.past_tree(id, epoch, &asks).await?),
+                    None => None,
+                };
+                let now = clock::now();
+                let answered = self.sources().answer(row.seq, inquiry, group.as_ref(), past, now).await?;
                 self.ledger.answer_as_of(id, group.as_ref(), None, answered, clock::now()).await?;
                 Attempted::Done(false)
             }

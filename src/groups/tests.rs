@@ -4,6 +4,7 @@ mod crowds;
 mod damaged;
 pub(super) mod forged;
 mod hall;
+mod past;
 mod turns;
 mod working;
 

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use maypole_core::batch::{Backend, Expect};
-use maypole_core::ids::{GroupId, InboxSeq};
+use maypole_core::ids::{GroupId, InboxSeq, UserId};
 use maypole_core::ledger::{Answered, Ledger, LedgerError};
 use maypole_core::limits;
-use maypole_core::rate::{Allowances, TooFast};
+use maypole_core::rate::{Allowances, Pace, TooFast};
 use maypole_core::records::{Answer, InboxRow, Incoming};
 use maypole_core::rejection::{Code, Rejection};
 use maypole_core::shares::{Share, Shares};
 use maypole_core::time::Timestamp;
+use maypole_room::request::{self, Want};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,8 +52,17 @@ struct Shared<B: Backend> {
     lanes: Arc<Lanes<Road<B>>>,
     hold: Hold,
     allowances: Mutex<Allowances>,
+    /// The same for trees.
+    trees: Mutex<Allowances>,
     outbox: Arc<Notify>,
 }
+
+/// How many trees an account may ask for.
+const OF_TREES: Pace = Pace {
+    burst: limits::SENDER_BURST_TREES,
+    every: limits::SENDER_TREE_EVERY,
+    watched: limits::SENDERS_WATCHED,
+};
 
 /// What a first look at a row leads to.
 enum Next {
@@ -75,8 +85,9 @@ impl<B: Backend> Worker<B> {
         inbox: Arc<Notify>,
         outbox: Arc<Notify>,
     ) -> Self {
-        let shared =
-            Shared { ledger, matrix, lanes, hold: hold.clone(), allowances: Mutex::default(), outbox };
+        let trees = Mutex::new(Allowances::new(OF_TREES));
+        let allowances = Mutex::default();
+        let shared = Shared { ledger, matrix, lanes, hold: hold.clone(), allowances, trees, outbox };
         Self {
             shared: Arc::new(shared),
             invites,
@@ -382,7 +393,7 @@ impl<B: Backend> Shared<B> {
             record::to_device_received(MessageKind::Other);
             return Ok(Next::Nothing);
         };
-        let rejection = match self.allowances().take(row.item.sender(), now) {
+        let rejection = match self.may_ask(row.item.sender(), &inquiry, now) {
             Err(TooFast { retry_after, tell: true }) => Some(Rejection::LimitExceeded { retry_after }),
             Err(TooFast { tell: false, .. }) => None,
             Ok(()) => match (&inquiry.request.asked, inquiry.group()) {
@@ -405,6 +416,17 @@ impl<B: Backend> Shared<B> {
         record::to_device_received(MessageKind::Known);
         rejection.into_iter().for_each(|rejection| record::answered(rejection.code().facts().errcode));
         Ok(Next::Nothing)
+    }
+
+    /// Whether an account may ask that now.
+    fn may_ask(&self, sender: &UserId, inquiry: &Inquiry, now: Timestamp) -> Result<(), TooFast> {
+        self.allowances().take(sender, now)?;
+        match &inquiry.request.asked {
+            Ok(request::Asked { want: Want::RatchetTree { .. }, .. }) => {
+                self.trees.lock().unwrap_or_else(PoisonError::into_inner).take(sender, now)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn allowances(&self) -> MutexGuard<'_, Allowances> {

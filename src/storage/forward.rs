@@ -77,8 +77,18 @@ macro_rules! forward_questions {
         async fn snapshot(
             &self,
             group: &maypole_core::ids::GroupId,
+            at_or_before: maypole_core::ids::Epoch,
         ) -> $crate::storage::forward::Told<Option<maypole_core::group::Snapshot>> {
-            $via!(self, store => store.snapshot(group).await)
+            $via!(self, store => store.snapshot(group, at_or_before).await)
+        }
+
+        async fn snapshots(
+            &self,
+            group: &maypole_core::ids::GroupId,
+            from: maypole_core::ids::Epoch,
+            limit: usize,
+        ) -> $crate::storage::forward::Told<Vec<maypole_core::group::SnapshotAt>> {
+            $via!(self, store => store.snapshots(group, from, limit).await)
         }
 
         async fn log(

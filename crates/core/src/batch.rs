@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::directory::{KeyPackage, LastResort, Shelved, Standing, Stock};
-use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, SnapshotAt, Staged};
 use crate::ids::{
     ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, Sha256, ShelfPlace, SyncToken,
     UserId,
@@ -105,8 +105,10 @@ pub enum Op {
     Append(GroupId, Entry),
     /// The entry of this epoch leaves a group's log.
     RemoveEntry(GroupId, Epoch),
-    /// A group's tree; the one before is forgotten.
+    /// A group's tree at an epoch. Those of other epochs stay.
     PutSnapshot(GroupId, Snapshot),
+    /// A group's tree of this epoch is forgotten.
+    RemoveSnapshot(GroupId, Epoch),
     /// A command waits in its group for what must happen outside.
     Stage(Staged),
     /// Nothing waits in the group any more.
@@ -234,11 +236,21 @@ pub trait Backend: Send + Sync + 'static {
     /// What a group owes; nothing where nothing was ever written of it.
     fn agenda(&self, group: &GroupId) -> impl Future<Output = Result<Option<Agenda>, BackendError>> + Send;
 
-    /// A group's newest snapshot.
+    /// A group's newest snapshot of those at or before an epoch. If it is damaged, an older one does not take its place.
     fn snapshot(
         &self,
         group: &GroupId,
+        at_or_before: Epoch,
     ) -> impl Future<Output = Result<Option<Snapshot>, BackendError>> + Send;
+
+    /// Of which epochs a group has snapshots, damaged ones included, in order: the newest at or before an epoch, if there is
+    /// one, and those after it.
+    fn snapshots(
+        &self,
+        group: &GroupId,
+        from: Epoch,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<SnapshotAt>, BackendError>> + Send;
 
     /// Entries of a group's log from an epoch on, in order: so many at most, and no more than [`limits::LOG_PAGE_BYTES`] of
     /// them, where that is more than one. A short page is not the last; the page after the last is empty.

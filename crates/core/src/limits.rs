@@ -37,6 +37,10 @@ pub const REASON_BYTES: usize = 1_024;
 pub const SENDER_BURST_MESSAGES: u64 = 1_000;
 /// Messages that one account may send per second in the long run.
 pub const SENDER_MESSAGES_PER_SECOND: u64 = 10;
+/// Trees that one account may ask for at once: one for each group that it was added to while it was away.
+pub const SENDER_BURST_TREES: u64 = 60;
+/// How often one more after that. Each may have to be brought back from what is stored.
+pub const SENDER_TREE_EVERY: Duration = Duration::from_secs(2);
 /// How often an account that sends too fast is told so; what it sends in between is not answered.
 pub const LIMIT_NOTICE_EVERY: Duration = Duration::from_secs(1);
 /// Accounts whose speed is watched at once.
@@ -73,6 +77,9 @@ pub const BLOBS_MEMORY_PER_LANE_KIB: usize = BLOBS_MEMORY_KIB / 8 * 3;
 pub const BLOB_FETCHES_PER_USER: usize = 2;
 /// Uploads whose address is remembered.
 pub const BLOBS_REMEMBERED: usize = 1_000;
+/// How long the address of an upload is given out again for the same bytes. Whoever asks for them later may not have found them
+/// there.
+pub const BLOBS_REMEMBERED_FOR: Duration = Duration::from_hours(1);
 /// The largest bytes that stand in an event: three fields of this size, in base64, and the rest stay below
 /// [`OUTGOING_CONTENT_BYTES`].
 pub const INLINE_BYTES: usize = 12 * 1024;

@@ -80,6 +80,7 @@ pub(crate) fn particulars(rejection: &Rejection) -> Vec<(&'static str, Value)> {
             vec![("proposals", proposals.iter().map(|proposal| encode(proposal)).collect())]
         }
         Rejection::EpochGone { oldest, .. } => vec![("oldest_epoch", json!(oldest.get()))],
+        Rejection::EpochAhead { current, .. } => vec![("current_epoch", json!(current.get()))],
         Rejection::Invalid { check, .. } => {
             vec![("check", json!(check.name)), ("section", json!(check.section))]
         }
@@ -124,7 +125,7 @@ fn supported(unsupported: Unsupported) -> Value {
         Unsupported::Epoch => json!({"epochs_below": maypole_core::limits::EPOCH_END}),
         Unsupported::CipherSuite(_) => json!({"ciphersuites": Suite::ALL.map(Suite::code)}),
         Unsupported::ByRule(refusal) => json!({"check": refusal.rule.name(), "section": refusal.section()}),
-        Unsupported::Want => json!({"want": ["group_info", "commits"]}),
+        Unsupported::Want => json!({"want": ["group_info", "commits", "ratchet_tree"]}),
     }
 }
 
@@ -202,6 +203,7 @@ mod tests {
             (Rejection::Leaving, "advice"),
             (Rejection::Unsupported(Unsupported::ProposalType(4)), "supported"),
             (Rejection::EpochGone { from: Epoch::ZERO, oldest: Epoch::ZERO }, "oldest_epoch"),
+            (Rejection::EpochAhead { asked: Epoch::ZERO, current: Epoch::ZERO }, "current_epoch"),
             (Rejection::terms(Part::Welcome, "Missing", "§12.4", "it is missing"), "check"),
             (Rejection::SenderMismatch { sender: "@a:b".into(), leaf: "@c:d/E".into() }, "leaf"),
             (

@@ -53,6 +53,11 @@ pub enum Want {
         /// The epoch that the first of them was made in.
         from_epoch: Epoch,
     },
+    /// The ratchet tree of an epoch: to join with a Welcome whose tree is not to be had any more.
+    RatchetTree {
+        /// The epoch.
+        epoch: Epoch,
+    },
 }
 
 impl Want {
@@ -61,6 +66,7 @@ impl Want {
         match self {
             Self::GroupInfo => "group_info",
             Self::Commits { .. } => "commits",
+            Self::RatchetTree { .. } => "ratchet_tree",
         }
     }
 }
@@ -128,8 +134,12 @@ impl Asked {
             content.insert("group_id".into(), encode(group.as_bytes()).into());
         }
         content.insert("want".into(), self.want.as_str().into());
-        if let Want::Commits { from_epoch } = self.want {
-            content.insert("from_epoch".into(), from_epoch.get().into());
+        match self.want {
+            Want::GroupInfo => {}
+            Want::Commits { from_epoch } => {
+                drop(content.insert("from_epoch".into(), from_epoch.get().into()))
+            }
+            Want::RatchetTree { epoch } => drop(content.insert("epoch".into(), epoch.get().into())),
         }
         content.into()
     }
@@ -144,6 +154,11 @@ fn read_want(fields: Fields<'_>, wanted: &str) -> Result<Want, Rejection> {
     match wanted {
         "group_info" => Ok(Want::GroupInfo),
         "commits" => Ok(Want::Commits { from_epoch: fields.epoch("from_epoch")? }),
+        "ratchet_tree" if fields.get("from_epoch").is_some() => {
+            let problem = "says from where commits are told, and a tree is of one `epoch`";
+            Err(Wrong { field: "from_epoch", problem }.into())
+        }
+        "ratchet_tree" => Ok(Want::RatchetTree { epoch: fields.epoch("epoch")? }),
         _ => Err(Rejection::Unsupported(Unsupported::Want)),
     }
 }
@@ -207,6 +222,31 @@ mod tests {
                 "{key}"
             );
         }
+    }
+
+    #[test]
+    fn a_tree_is_of_one_epoch() {
+        let mut content = json!({"device_id": "ALICE1", "request_id": "r1", "room_id": "!room:a.org", "want": "ratchet_tree"});
+        let field_of = |content: &Value| match read(content).asked {
+            Err(Rejection::BadJson { field, .. }) => field,
+            asked => panic!("{content}: {asked:?}"),
+        };
+        assert_eq!(field_of(&content), "epoch");
+        for wrong in [json!(-1), json!(1.5), json!("4"), json!(null), json!([4]), json!(1_u64 << 53)] {
+            content["epoch"] = wrong;
+            assert_eq!(field_of(&content), "epoch");
+        }
+        content["epoch"] = json!(4);
+        for beside in [json!(4), json!(null), json!("x")] {
+            content["from_epoch"] = beside;
+            assert_eq!(field_of(&content), "from_epoch");
+        }
+        content.as_object_mut().unwrap().remove("from_epoch");
+        let asked = read(&content).asked.unwrap();
+        assert_eq!(
+            (asked.want, asked.content()),
+            (Want::RatchetTree { epoch: Epoch::new(4).unwrap() }, content)
+        );
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Answer {
     GroupInfo(CurrentEpoch),
     /// To `commits`.
     Commits(CommitPage),
+    /// To `ratchet_tree`.
+    RatchetTree(TreeOfEpoch),
     /// To whatever was wanted: that it is not told.
     Refused(Refused),
 }
@@ -63,6 +65,19 @@ pub struct CommitPage {
     pub commits: Vec<CommitEvent>,
     /// Whether there are more than fit.
     pub more: bool,
+}
+
+/// The tree of an epoch, as somebody needs it who was added in that epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeOfEpoch {
+    /// The room.
+    pub room_id: RoomId,
+    /// The group.
+    pub group_id: GroupId,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its ratchet tree.
+    pub ratchet_tree: Bytes,
 }
 
 /// That something is refused, as a client reads it.
@@ -114,6 +129,7 @@ impl Response {
         let mut content = match &self.answer {
             Answer::GroupInfo(current) => current.content(),
             Answer::Commits(page) => page.content(),
+            Answer::RatchetTree(tree) => tree.content(),
             Answer::Refused(refused) => refused.content(),
         };
         content.insert("request_id".into(), self.request_id.as_str().into());
@@ -131,6 +147,7 @@ impl Response {
             match fields.text("want")? {
                 "group_info" => Answer::GroupInfo(CurrentEpoch::read(fields)?),
                 "commits" => Answer::Commits(CommitPage::read(fields)?),
+                "ratchet_tree" => Answer::RatchetTree(TreeOfEpoch::read(fields)?),
                 _ => return Err(Wrong { field: "want", problem: "is not known" }.into()),
             }
         };
@@ -159,6 +176,27 @@ impl CurrentEpoch {
             group_info: fields.bytes("group_info")?,
             ratchet_tree: fields.bytes("ratchet_tree")?,
             receipt: fields.object("receipt")?.clone(),
+        })
+    }
+}
+
+impl TreeOfEpoch {
+    fn content(&self) -> Map<String, Value> {
+        object([
+            ("want", "ratchet_tree".into()),
+            ("room_id", json!(self.room_id)),
+            ("group_id", encode(self.group_id.as_bytes()).into()),
+            ("epoch", self.epoch.get().into()),
+            ("ratchet_tree", self.ratchet_tree.to_value()),
+        ])
+    }
+
+    fn read(fields: Fields<'_>) -> Result<Self, ShapeError> {
+        Ok(Self {
+            room_id: fields.room_id("room_id")?,
+            group_id: fields.group_id("group_id")?,
+            epoch: fields.epoch("epoch")?,
+            ratchet_tree: fields.bytes("ratchet_tree")?,
         })
     }
 }
@@ -246,8 +284,19 @@ mod tests {
         Response { answer, ..current() }
     }
 
+    fn tree() -> Response {
+        let answer = Answer::RatchetTree(TreeOfEpoch {
+            room_id: RoomId::parse("!room:a.org").unwrap(),
+            group_id: GroupId::parse(*b"!room:a.org").unwrap(),
+            epoch: Epoch::new(3).unwrap(),
+            ratchet_tree: Bytes::Inline(vec![2]),
+        });
+        Response { answer, ..current() }
+    }
+
     #[test]
     fn what_lacks_a_field_is_refused() {
+        every_field_matters(&tree().content(), Response::read, &[]);
         every_field_matters(&current().content(), Response::read, &[]);
         every_field_matters(&page().content(), Response::read, &[]);
     }
@@ -271,7 +320,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for response in [current(), page()] {
+        for response in [current(), page(), tree()] {
             assert_eq!(Response::read(&response.content()), Ok(response));
         }
     }
@@ -284,7 +333,10 @@ mod tests {
         let response = Response::read(&content).unwrap();
         let Answer::Refused(refused) = &response.answer else { panic!("{response:?}") };
         assert_eq!(refused.errcode, "M_MLS_UNSUPPORTED");
-        assert_eq!(refused.particulars["supported"]["want"], json!(["group_info", "commits"]));
+        assert_eq!(
+            refused.particulars["supported"]["want"],
+            json!(["group_info", "commits", "ratchet_tree"])
+        );
         assert_eq!(refused.particulars["want"], "everything");
         assert!(refused.particulars["advice"].is_string());
         assert_eq!(response.content(), content);

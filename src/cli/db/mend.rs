@@ -44,11 +44,19 @@ impl Mend {
         let (source, _) = Source::find(&asking, asked)?;
         let mended = self.mend(&source, &asking);
         source.close(&asking);
-        let Mended { epoch, entries, snapshot } = mended?;
+        let Mended { epoch, entries, trees, left } = mended?;
         let out = &mut surroundings.out;
         writeln!(out, "{}: whole again, in epoch {epoch}, where it stood", plain(self.room.as_str()))?;
-        let tree = if snapshot { " and its tree" } else { "" };
-        writeln!(out, "  {entries} epochs of its log{tree} were put back; see `maypole db check`")?;
+        writeln!(
+            out,
+            "  {entries} epochs of its log and {trees} of its trees were put back; see `maypole db check`"
+        )?;
+        if left > 0 {
+            writeln!(
+                out,
+                "  {left} trees of epochs that have passed stay damaged: the copy does not have what leads to them"
+            )?;
+        }
         Ok(Exit::Ok)
     }
 
@@ -72,7 +80,7 @@ impl Mend {
             ProcessId::from_bytes(entropy::random().map_err(|why| Failure::new(Exit::Failed, why))?);
         asking.wait(async {
             is_alone(&opened.ledger, process).await?;
-            let mended = mend(&opened.ledger, &opened.store, keys.as_ref(), &group, copy).await;
+            let mended = mend(&opened.ledger, keys.as_ref(), &group, copy).await;
             opened.ledger.retire(process).await.map_err(|error| failed(error.into()))?;
             mended.map_err(failed)
         })

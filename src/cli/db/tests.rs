@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use maypole_core::batch::{Backend as _, Op};
-use maypole_core::ids::{GroupId, ProcessId};
+use maypole_core::group::Snapshot;
+use maypole_core::ids::{Epoch, GroupId, ProcessId};
 use maypole_testkit::postgres::Postgres;
 
 use crate::admin::tests::{Fake, explanation};
@@ -179,9 +180,9 @@ fn what_is_damaged_of_one_group_comes_back_from_a_copy_and_it_stands_where_it_st
     assert!(nothing.exit == Exit::Store && nothing.err.contains("can be read: there is nothing to put back"));
 
     for (epochs, tree, said) in [
-        (&[2, 5][..], false, "2 epochs of its log were put back"),
-        (&[][..], true, "0 epochs of its log and its tree were put back"),
-        (&[0, 1, 2, 3, 4, 5][..], true, "6 epochs of its log and its tree were put back"),
+        (&[2, 5][..], false, "2 epochs of its log and 0 of its trees were put back"),
+        (&[][..], true, "0 epochs of its log and 1 of its trees were put back"),
+        (&[0, 1, 2, 3, 4, 5][..], true, "6 epochs of its log and 1 of its trees were put back"),
     ] {
         place.damage(epochs, tree);
         assert_eq!(db(&place, &["check"]).exit, Exit::Store, "{epochs:?} {tree}");
@@ -190,6 +191,32 @@ fn what_is_damaged_of_one_group_comes_back_from_a_copy_and_it_stands_where_it_st
         assert!(mended.out.contains("whole again, in epoch 5, where it stood") && mended.out.contains(said));
         assert_eq!((db(&place, &["check"]).out, place.entries()), (whole.clone(), entries.clone()));
     }
+}
+
+#[test]
+fn a_damaged_tree_of_an_epoch_that_has_passed_is_named_and_stays_if_nothing_leads_to_it() {
+    let place = Place::with_group(5);
+    let (copy, id) = (place.path("copy"), GroupId::parse(ROOM).unwrap());
+    assert_eq!(db(&place, &["export", text(&copy)]).exit, Exit::Ok);
+    let garbage = Snapshot { epoch: Epoch::new(2).unwrap(), bytes: vec![9, 9] };
+    place.apply(vec![Op::PutSnapshot(id, garbage)]);
+    let damaged = db(&place, &["check"]);
+    assert_eq!(damaged.exit, Exit::Store);
+    assert!(damaged.out.contains("its tree of epoch 2 is not what the receipt says"), "{}", damaged.out);
+    let mend = || db(&place, &["mend", ROOM, "--from", text(&copy)]);
+    let lacking = mend();
+    assert_eq!((lacking.exit, lacking.out.as_str()), (Exit::Store, ""));
+    assert!(lacking.err.contains("the tree of epoch 2 is not in it"), "{}", lacking.err);
+    // What can be put back is, and what cannot is told.
+    place.damage(&[4], false);
+    let mended = mend();
+    assert_eq!((mended.exit, mended.err.as_str()), (Exit::Ok, ""));
+    for said in
+        ["1 epochs of its log and 0 of its trees were put back", "1 trees of epochs that have passed stay"]
+    {
+        assert!(mended.out.contains(said), "{}", mended.out);
+    }
+    assert_eq!(db(&place, &["check"]).out, damaged.out);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use maypole_core::ids::{Sha256, UserId};
 use maypole_core::limits;
@@ -13,6 +14,7 @@ use maypole_core::rejection::Rejection;
 use maypole_room::bytes::{Blob, Bytes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::clock;
 use crate::homeserver::{CallError, Homeserver, Mxc, patiently};
 
 /// A share of the memory for blobs. It is kept for as long as the bytes are needed.
@@ -35,8 +37,8 @@ pub struct Blobs {
     memory: Arc<Semaphore>,
     /// What each account may still have of everything.
     accounts: Mutex<HashMap<UserId, Weak<Account>>>,
-    /// Where bytes were put lately.
-    placed: Mutex<HashMap<Sha256, Mxc>>,
+    /// Where bytes were put lately, and when.
+    placed: Mutex<HashMap<Sha256, (Mxc, Instant)>>,
 }
 
 /// What one account may still have.
@@ -122,14 +124,20 @@ impl Blobs {
 
     /// Bytes as they are given out: inline up to a size, else as an upload of the service's own.
     pub async fn place(&self, bytes: Vec<u8>, inline_bytes: usize) -> Result<Bytes, CallError> {
+        self.place_at(bytes, inline_bytes, clock::monotonic()).await
+    }
+
+    /// The same at a time. What was uploaded long ago is uploaded again: the repository may have thrown it away.
+    async fn place_at(&self, bytes: Vec<u8>, inline_bytes: usize, now: Instant) -> Result<Bytes, CallError> {
         if bytes.len() <= inline_bytes {
             return Ok(Bytes::Inline(bytes));
         }
         let sha256 = Sha256::of(&bytes);
         let size_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let is_late = |at: Instant| now.saturating_duration_since(at) >= limits::BLOBS_REMEMBERED_FOR;
         let known = lock(&self.placed).get(&sha256).cloned();
-        let mxc = match known {
-            Some(mxc) => mxc,
+        let mxc = match known.filter(|(_, at)| !is_late(*at)) {
+            Some((mxc, _)) => mxc,
             None => {
                 let what = "bytes that are to be given out cannot be uploaded";
                 let mxc = patiently(what, || self.homeserver.upload(bytes.clone())).await?;
@@ -137,7 +145,7 @@ impl Blobs {
                 if placed.len() >= limits::BLOBS_REMEMBERED {
                     placed.clear();
                 }
-                placed.insert(sha256, mxc.clone());
+                placed.insert(sha256, (mxc.clone(), now));
                 mxc
             }
         };
@@ -147,4 +155,42 @@ impl Blobs {
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::homeserver::tests::adapter;
+    use crate::homeserver::tests::faulty::{Faulty, Reply};
+
+    #[tokio::test]
+    async fn an_address_is_given_out_again_for_some_time() {
+        let uploads = AtomicUsize::new(0);
+        let homeserver = Faulty::deciding(move |_| {
+            let number = uploads.fetch_add(1, Ordering::SeqCst);
+            Reply::json(200, &format!("{{\"content_uri\": \"mxc://a.org/{number}\"}}"))
+        })
+        .await;
+        let (blobs, begin) = (Blobs::new(adapter(&homeserver.url())), clock::monotonic());
+        let place = async |byte: u8, after: Duration| {
+            let placed = blobs.place_at(vec![byte; 100], 99, begin + after).await.unwrap();
+            let Bytes::Blob(Blob { mxc, sha256, size_bytes }) = placed else { panic!("{placed:?}") };
+            assert_eq!((sha256, size_bytes), (Sha256::of(&[byte; 100]), 100));
+            mxc
+        };
+        let (hour, second) = (limits::BLOBS_REMEMBERED_FOR, Duration::from_secs(1));
+        for (byte, after, mxc) in [
+            (1, Duration::ZERO, "mxc://a.org/0"),
+            (2, Duration::ZERO, "mxc://a.org/1"),
+            (1, hour - second, "mxc://a.org/0"),
+            (1, hour, "mxc://a.org/2"),
+            (1, hour + second, "mxc://a.org/2"),
+            (2, hour + second, "mxc://a.org/3"),
+        ] {
+            assert_eq!(place(byte, after).await, mxc, "{byte} after {after:?}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use maypole_room::commit_event::{AuthEvents, CommitEvent};
 use maypole_room::names::{self, Name, Prefix};
 use maypole_room::proposals::Proposals;
 use maypole_room::request::{Asked, Request, Want};
-use maypole_room::response::{self, Answer, CommitPage, CurrentEpoch, Response};
+use maypole_room::response::{self, Answer, CommitPage, CurrentEpoch, Response, TreeOfEpoch};
 use serde_json::Value;
 
 use super::blobs::Blobs;
@@ -54,6 +54,11 @@ impl Inquiry {
         self.owe(row, &response::refusal(&self.request, rejection), now)
     }
 
+    /// The device that asks.
+    fn asks(&self, asked: &Asked) -> ClientId {
+        ClientId { user: self.caller.get().clone(), device: asked.device.clone() }
+    }
+
     fn owe(&self, row: InboxSeq, content: &Value, now: Timestamp) -> Answered {
         let user = self.caller.get().clone();
         let lane = Lane::of_user(&user);
@@ -62,6 +67,22 @@ impl Inquiry {
         let delivery = Delivery::ToDevice { kind, content: content.to_string().into_bytes(), recipients };
         Answered { row, remember: None, owed: vec![Owed { lane, delivery, owed_at: now }] }
     }
+}
+
+/// The tree of an epoch that has passed, as it was read for an answer.
+#[derive(Debug)]
+pub enum PastTree {
+    /// The device that asks had a leaf in it.
+    Tree(Vec<u8>),
+    /// It had none.
+    Outside,
+    /// It is gone.
+    Gone {
+        /// The oldest epoch whose tree can be had.
+        oldest: Epoch,
+    },
+    /// What is stored of it is damaged.
+    Unreadable,
 }
 
 /// What an answer is made of.
@@ -106,16 +127,27 @@ impl From<CallError> for Unanswered {
 }
 
 impl<B: Backend> Sources<'_, B> {
-    /// Answers an inquiry about a group that nobody changes meanwhile.
+    /// The epoch that has passed whose tree an answer needs, and the device that asks for it; for whoever may not know it, none.
+    pub fn past(&self, inquiry: &Inquiry, group: Option<&Group>) -> Option<(Epoch, ClientId)> {
+        let asked = inquiry.request.asked.as_ref().ok()?;
+        let Want::RatchetTree { epoch } = asked.want else { return None };
+        let group = group_of(asked, group).filter(|group| epoch < group.epoch())?;
+        let asks = inquiry.asks(asked);
+        self.is_inside(group, &asks).ok().map(|()| (epoch, asks))
+    }
+
+    /// Answers an inquiry about a group that nobody changes meanwhile; with the tree of an epoch that [has passed](Self::past),
+    /// if it needs one.
     pub async fn answer(
         &self,
         row: InboxSeq,
         inquiry: &Inquiry,
         group: Option<&Group>,
+        past: Option<PastTree>,
         now: Timestamp,
     ) -> Result<Answered, LedgerError> {
         let found = match &inquiry.request.asked {
-            Ok(asked) => self.find(inquiry, asked, group).await.map(|answer| (asked, answer)),
+            Ok(asked) => self.find(inquiry, asked, group, past).await.map(|answer| (asked, answer)),
             Err(rejection) => Err(rejection.clone().into()),
         };
         match found {
@@ -133,12 +165,11 @@ impl<B: Backend> Sources<'_, B> {
         inquiry: &Inquiry,
         asked: &Asked,
         group: Option<&Group>,
+        past: Option<PastTree>,
     ) -> Result<Answer, Unanswered> {
         let room = &asked.room_id;
-        let group = group.filter(|group| group.id().as_bytes() == room.as_str().as_bytes());
-        let group = group.ok_or(Rejection::UnknownGroup)?;
-        let user = inquiry.caller.get();
-        let asks = ClientId { user: user.clone(), device: asked.device.clone() };
+        let group = group_of(asked, group).ok_or(Rejection::UnknownGroup)?;
+        let (user, asks) = (inquiry.caller.get(), inquiry.asks(asked));
         match asked.want {
             Want::GroupInfo => {
                 if !self.permits.is_joined(room, user).await? {
@@ -147,17 +178,30 @@ impl<B: Backend> Sources<'_, B> {
                 self.current(room, group).await
             }
             Want::Commits { from_epoch } => {
-                if group.leaf_of(&asks, self.terms).is_none() {
-                    let rule = "only a device with a leaf in the group may ask for its commits; ask for `group_info`";
-                    return Err(Rejection::forbidden(rule).into());
-                }
+                self.is_inside(group, &asks)?;
                 let oldest = self.oldest(group).await?;
                 if from_epoch < oldest {
                     return Err(Rejection::EpochGone { from: from_epoch, oldest }.into());
                 }
                 self.page(room, group, &asks, from_epoch).await
             }
+            Want::RatchetTree { epoch } => {
+                self.is_inside(group, &asks)?;
+                let tree = tree_of(group, epoch, past)?;
+                Ok(Answer::RatchetTree(TreeOfEpoch {
+                    room_id: room.clone(),
+                    group_id: group.id().clone(),
+                    epoch,
+                    ratchet_tree: self.blobs.place(tree, limits::INLINE_BYTES).await?,
+                }))
+            }
         }
+    }
+
+    /// Refuses a device without a leaf, which is told nothing of what was before it.
+    fn is_inside(&self, group: &Group, client: &ClientId) -> Result<(), Rejection> {
+        let rule = "only a device with a leaf in the group may ask for its commits or its trees; ask for `group_info`";
+        group.leaf_of(client, self.terms).map(drop).ok_or_else(|| Rejection::forbidden(rule))
     }
 
     /// The current epoch, to be joined by external commit.
@@ -301,5 +345,30 @@ impl<B: Backend> Sources<'_, B> {
             proposals: proposals.unwrap_or_default(),
             receipt: serde_json::from_slice(&entry.receipt).unwrap_or_default(),
         })
+    }
+}
+
+/// The group that is asked about, if it is this one.
+fn group_of<'g>(asked: &Asked, group: Option<&'g Group>) -> Option<&'g Group> {
+    group.filter(|group| group.id().as_bytes() == asked.room_id.as_str().as_bytes())
+}
+
+/// The tree of an epoch: the present one, or one that has passed, as it was read.
+fn tree_of(group: &Group, epoch: Epoch, past: Option<PastTree>) -> Result<Vec<u8>, Rejection> {
+    let current = group.epoch();
+    if epoch > current {
+        return Err(Rejection::EpochAhead { asked: epoch, current });
+    }
+    if epoch == current {
+        return Ok(group.mls().ratchet_tree());
+    }
+    match past {
+        Some(PastTree::Tree(tree)) => Ok(tree),
+        Some(PastTree::Outside) => Err(Rejection::forbidden("the device had no leaf in that epoch")),
+        Some(PastTree::Gone { oldest }) => Err(Rejection::EpochGone { from: epoch, oldest }),
+        Some(PastTree::Unreadable) | None => {
+            let problem = "the tree of that epoch cannot be read; its operator knows";
+            Err(Rejection::Unavailable { users: Vec::new(), problem })
+        }
     }
 }

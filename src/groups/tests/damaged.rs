@@ -26,7 +26,7 @@ use crate::storage::{postgres, sled};
 const ROOM: &str = "!room1:a.org";
 /// A record of a group, by its table and by the first byte of its key.
 const RECORDS: [(&str, u8); 5] =
-    [("groups", b'g'), ("log", b'l'), ("snapshots", b'p'), ("agendas", b'e'), ("staged", b'y')];
+    [("groups", b'g'), ("log", b'l'), ("snapshots", b'm'), ("agendas", b'e'), ("staged", b'y')];
 
 /// The service ended while a commit of alice was staged; one of bob waits behind it, and one of dan for another group.
 async fn ended<B: Backend>(store: B, damaged: &str) {
@@ -99,7 +99,7 @@ async fn the_log_says_what_the_operator_can_do() {
     let closing = store.clone();
     ended(store, "snapshots").await;
     closing.close().await;
-    flip(&folder, b'p');
+    flip(&folder, b'm');
     begins(sled::Store::open(&folder).unwrap(), place.path(), "snapshots").await;
     (&*page).rewind().unwrap();
     let text = std::io::read_to_string(&*page).unwrap();

@@ -14,10 +14,16 @@ impl Policy for Anybody {}
 
 /// The tree of a group in epoch 1.
 pub(in crate::groups) fn snapshot(name: &str, members: u32) -> Snapshot {
-    let founding = Founding { group_id: name.into(), ..Founding::of(Suite::One, members, Shape::Bare, 7) };
+    snapshot_of(name, members, 1)
+}
+
+/// The tree of a group in an epoch.
+pub(in crate::groups) fn snapshot_of(name: &str, members: u32, at: u64) -> Snapshot {
+    let founding =
+        Founding { group_id: name.into(), epoch: at, ..Founding::of(Suite::One, members, Shape::Bare, 7) };
     let info = Forge::new(&founding).unwrap().group_info(&GroupInfoDraft::by(0).with_tree()).unwrap();
     let group = maypole_mls::Group::import(&info, None, &Anybody, UnixSeconds(1)).unwrap();
-    Snapshot { epoch: epoch(1), bytes: group.snapshot() }
+    Snapshot { epoch: epoch(at), bytes: group.snapshot() }
 }
 
 /// The group, brought back from it.

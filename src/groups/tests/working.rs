@@ -61,7 +61,7 @@ async fn where_there_is_no_room_everybody_waits_and_then_all_are_answered() {
     receive(&ledger, vec![commits.collect()]).await;
     let homeserver = adapter_with("http://127.0.0.1:1", |_| {});
     let (worker, lanes) = worker(homeserver, &ledger, folder.path(), 8);
-    let large = lanes.turn().places().of(usize::MAX);
+    let large = lanes.turn().places.of(usize::MAX);
     large.enter().await;
     let answered = async {
         let rooms = || async { Ok((lanes.open() == GROUPS).then_some(())) };

@@ -6,14 +6,14 @@ use maypole_core::ids::Epoch;
 use tempfile::TempDir;
 
 use super::*;
-use crate::storage::conformance::samples::{answer, batch, entry, epoch, group, head, key};
+use crate::storage::conformance::samples::{answer, batch, entry, epoch, group, head, key, snapshot};
 use crate::storage::sled::Store;
 
 /// When every entry of these logs was accepted.
 const THEN: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 
-/// A log of so many epochs, each accepted at once, with a snapshot of this epoch; the acceptance of each is remembered.
-fn log(number: u64, epochs: u64, snapshot_epoch: u64) -> Vec<Batch> {
+/// A log of so many epochs, each accepted at once, with snapshots of these epochs; the acceptance of each is remembered.
+fn log(number: u64, epochs: u64, snapshots: &[u64]) -> Vec<Batch> {
     let mut batches = Vec::new();
     for at in 0..=epochs {
         let notes = EntryNotes { answer: Some(key(at)), ..EntryNotes::default() };
@@ -22,8 +22,10 @@ fn log(number: u64, epochs: u64, snapshot_epoch: u64) -> Vec<Batch> {
         let ops = vec![Op::Append(group(number), entry), Op::Remember(key(at), answer(at, 5, u64::MAX))];
         batches.push(batch(Vec::new(), ops));
     }
-    let head = Head { snapshot_epoch: epoch(snapshot_epoch), ..head(number, epochs, 5) };
-    batches.push(batch(Vec::new(), vec![Op::SetHead(head)]));
+    let newest = snapshots.last().copied().unwrap_or_default();
+    let head = Head { snapshot_epoch: epoch(newest), ..head(number, epochs, 5) };
+    let trees = snapshots.iter().map(|at| Op::PutSnapshot(group(number), snapshot(*at, 5_000)));
+    batches.push(batch(Vec::new(), trees.chain([Op::SetHead(head)]).collect()));
     batches
 }
 
@@ -40,11 +42,16 @@ async fn begins(ledger: &Ledger<Store>, number: u64) -> Option<u64> {
     ledger.log_begins(&group(number)).await.unwrap().map(Epoch::get)
 }
 
+async fn trees(ledger: &Ledger<Store>, number: u64) -> Vec<u64> {
+    let kept = ledger.snapshots(&group(number), Epoch::ZERO, 99).await.unwrap();
+    kept.into_iter().map(|snapshot| snapshot.epoch.get()).collect()
+}
+
 #[tokio::test]
 async fn the_newest_epochs_and_the_young_ones_stay() {
     let folder = tempfile::tempdir().unwrap();
     let (kept, stop) = (limits::LOG_KEPT_EPOCHS, CancellationToken::new());
-    let (store, ledger) = ledger(&folder, log(1, kept + 100, kept + 90)).await;
+    let (store, ledger) = ledger(&folder, log(1, kept + 100, &[0, 20, 70, 101, kept])).await;
     let old = THEN.plus(limits::LOG_KEPT_FOR);
     let almost = Timestamp::from_millis(old.as_millis() - 1);
     for now in [Timestamp::from_millis(0), THEN, almost] {
@@ -54,7 +61,7 @@ async fn the_newest_epochs_and_the_young_ones_stay() {
     assert_eq!(store.depths().await.unwrap().answers, kept + 101);
     // The last 1,000 epochs are 101 to 1,100.
     assert_eq!(trim_all(&ledger, old, &stop).await.unwrap(), 101);
-    assert_eq!(begins(&ledger, 1).await, Some(101));
+    assert_eq!((begins(&ledger, 1).await, trees(&ledger, 1).await), (Some(101), vec![101, kept]));
     assert_eq!(store.depths().await.unwrap().answers, kept);
     assert_eq!(store.answer(key(100)).await.unwrap(), None, "the acceptance goes with its epoch");
     assert!(store.answer(key(101)).await.unwrap().is_some());
@@ -67,23 +74,37 @@ async fn the_newest_epochs_and_the_young_ones_stay() {
 async fn what_brings_the_group_back_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (kept, stop) = (limits::LOG_KEPT_EPOCHS, CancellationToken::new());
-    let (store, ledger) = ledger(&folder, log(1, kept + 100, 40)).await;
+    let mut batches = log(1, kept + 100, &[0, 40]);
+    batches.extend(log(2, kept + 100, &[0, 40, 102]));
+    let (store, ledger) = ledger(&folder, batches).await;
     let old = THEN.plus(limits::LOG_KEPT_FOR);
-    assert_eq!(trim_all(&ledger, old, &stop).await.unwrap(), 41);
-    assert_eq!(begins(&ledger, 1).await, Some(41), "the first after the snapshot");
+    assert_eq!(trim_all(&ledger, old, &stop).await.unwrap(), 80);
+    let found = (begins(&ledger, 1).await, trees(&ledger, 1).await);
+    assert_eq!(found, (Some(40), vec![40]), "the newest tree, and all after it");
+    let found = (begins(&ledger, 2).await, trees(&ledger, 2).await);
+    assert_eq!(found, (Some(40), vec![40, 102]), "what 101 is brought back from");
     store.close().await;
 }
 
 #[tokio::test]
 async fn one_write_removes_a_bounded_number_and_a_stop_ends_it() {
     let folder = tempfile::tempdir().unwrap();
-    let batches = log(1, limits::LOG_KEPT_EPOCHS + 100, limits::LOG_KEPT_EPOCHS + 90);
+    let batches = log(1, limits::LOG_KEPT_EPOCHS + 100, &[0, 90, limits::LOG_KEPT_EPOCHS + 90]);
     let (store, ledger) = ledger(&folder, batches).await;
     let old = THEN.plus(limits::LOG_KEPT_FOR);
     let stopped = CancellationToken::new();
     stopped.cancel();
     assert_eq!(trim_all(&ledger, old, &stopped).await.unwrap(), limits::LOG_TRIMMED_AT_ONCE);
     assert_eq!(begins(&ledger, 1).await, Some(limits::LOG_TRIMMED_AT_ONCE as u64));
+    assert_eq!(trees(&ledger, 1).await.len(), 3, "trees go with the last epoch that needs them");
+    store.close().await;
+    // It is gone on with, whoever does it.
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let ledger = Ledger::new(store.clone());
+    let rest = 90 - limits::LOG_TRIMMED_AT_ONCE;
+    assert_eq!(trim_all(&ledger, old, &CancellationToken::new()).await.unwrap(), rest);
+    let newest = limits::LOG_KEPT_EPOCHS + 90;
+    assert_eq!((begins(&ledger, 1).await, trees(&ledger, 1).await), (Some(90), vec![90, newest]));
     store.close().await;
 }
 
@@ -91,12 +112,12 @@ async fn one_write_removes_a_bounded_number_and_a_stop_ends_it() {
 async fn short_logs_are_left_alone_and_all_long_ones_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let kept = limits::LOG_KEPT_EPOCHS;
-    let mut batches = log(1, kept - 1, kept - 1);
-    batches.extend(log(2, kept, kept));
+    let mut batches = log(1, kept - 1, &[0, 1, 2, kept - 1]);
+    batches.extend(log(2, kept, &[0, 1, 2, kept]));
     // More groups than one page has, without logs.
     let others = (3..3 + limits::GROUPS_PAGE as u64).map(|number| Op::SetHead(head(number, kept + 9, 5)));
     batches.push(batch(Vec::new(), others.collect()));
-    batches.extend(log(500, kept + 1, kept));
+    batches.extend(log(500, kept + 1, &[0, 2, kept]));
     let (store, ledger) = ledger(&folder, batches).await;
     let old = THEN.plus(limits::LOG_KEPT_FOR);
     assert_eq!(trim_all(&ledger, old, &CancellationToken::new()).await.unwrap(), 3);

@@ -35,6 +35,7 @@ pub(crate) async fn all<P: Place>(place: impl Fn() -> P) {
     a_freeze_stays_until_it_is_lifted(&place()).await;
     what_is_in_hand_is_not_given_again(&place()).await;
     a_log_begins_where_what_was_removed_ended(&place()).await;
+    Box::pin(trees_are_kept_until_each_is_removed(&place())).await;
     groups_are_listed_in_pages_each_once(&place()).await;
     key_packages::all(&place).await;
     directory::all(&place).await;
@@ -349,6 +350,50 @@ async fn a_log_begins_where_what_was_removed_ended(place: &impl Place) {
     assert_eq!(store.log(&group(2), epoch(0), 9).await.unwrap().len(), 4, "another group's log is whole");
     store.apply(batch(Vec::new(), vec![removed(256), removed(257)])).await.unwrap();
     assert_eq!(store.log_begins(&group(1)).await.unwrap(), None);
+    place.close(store).await;
+}
+
+async fn trees_are_kept_until_each_is_removed(place: &impl Place) {
+    let store = place.open().await;
+    assert_eq!(store.snapshot(&group(1), epoch(9)).await.unwrap(), None);
+    assert_eq!(store.snapshots(&group(1), epoch(9), 9).await.unwrap(), []);
+    // Large and alike: trees of several groups may share what lies beside the records. Nor does the order matter.
+    let both = |at| [1, 2].map(|number| Op::PutSnapshot(group(number), snapshot(at, 9_000)));
+    store.apply(batch(Vec::new(), [300, 2, 256].into_iter().flat_map(both).collect())).await.unwrap();
+    let at = async |number, at| {
+        let found = store.snapshot(&group(number), epoch(at)).await.unwrap();
+        assert!(found.as_ref().is_none_or(|found| *found == snapshot(found.epoch.get(), 9_000)));
+        found.map(|found| found.epoch.get())
+    };
+    assert_eq!((at(1, 1).await, at(1, 2).await, at(1, 255).await), (None, Some(2), Some(2)));
+    assert_eq!((at(1, 256).await, at(1, 299).await, at(1, 9_999).await), (Some(256), Some(256), Some(300)));
+    let from = async |from, limit| {
+        let found = store.snapshots(&group(1), epoch(from), limit).await.unwrap();
+        assert!(found.iter().all(|found| (9_000..20_000).contains(&found.bytes)), "{found:?}");
+        found.into_iter().map(|found| found.epoch.get()).collect::<Vec<_>>()
+    };
+    assert_eq!((from(0, 9).await, from(255, 9).await), (vec![2, 256, 300], vec![2, 256, 300]));
+    assert_eq!((from(256, 1).await, from(9_999, 9).await), (vec![256], vec![300]));
+    assert!(from(0, 0).await.is_empty() && store.snapshots(&group(3), epoch(0), 9).await.unwrap().is_empty());
+    // One is written anew, one goes, and one that is not there.
+    let ops = vec![
+        Op::PutSnapshot(group(1), snapshot(300, 9_000)),
+        Op::RemoveSnapshot(group(1), epoch(256)),
+        Op::RemoveSnapshot(group(1), epoch(257)),
+    ];
+    store.apply(batch(Vec::new(), ops)).await.unwrap();
+    place.close(store).await;
+    let store = place.open().await;
+    let epochs = async |number| {
+        let found = store.snapshots(&group(number), epoch(0), 9).await.unwrap();
+        found.into_iter().map(|found| found.epoch.get()).collect::<Vec<_>>()
+    };
+    assert_eq!((epochs(1).await, epochs(2).await), (vec![2, 300], vec![2, 256, 300]));
+    assert_eq!(store.snapshot(&group(1), epoch(299)).await.unwrap(), Some(snapshot(2, 9_000)));
+    assert_eq!(store.snapshot(&group(2), epoch(299)).await.unwrap(), Some(snapshot(256, 9_000)));
+    let all = [2, 300].map(|at| Op::RemoveSnapshot(group(1), epoch(at)));
+    store.apply(batch(Vec::new(), all.into())).await.unwrap();
+    assert_eq!(store.snapshot(&group(1), epoch(9_999)).await.unwrap(), None);
     place.close(store).await;
 }
 

@@ -1,6 +1,7 @@
 //! Random batches against the model.
 
 use maypole_core::batch::{Backend, BackendError, Batch, Expect, Op};
+use maypole_core::group::SnapshotAt;
 use maypole_core::ids::{InboxSeq, OwedId};
 use maypole_core::memory::Records;
 use maypole_core::records::{Progress, Queues};
@@ -100,7 +101,21 @@ pub(crate) async fn compare(store: &impl Backend, model: &Records) {
         assert_eq!(store.log_begins(&group).await.unwrap(), model.log_begins(&group));
         assert_eq!(store.frozen(&group).await.unwrap(), model.frozen(&group));
         assert_eq!(store.head(&group).await.unwrap(), model.head(&group));
-        assert_eq!(store.snapshot(&group).await.unwrap(), model.snapshot(&group));
+        for at in [0, 2, 5, 9] {
+            let at = epoch(at);
+            assert_eq!(store.snapshot(&group, at).await.unwrap(), model.snapshot(&group, at));
+            let (found, expected) =
+                (store.snapshots(&group, at, 9).await.unwrap(), model.snapshots(&group, at));
+            let sized = |found: &SnapshotAt, said: &SnapshotAt| {
+                found.epoch == said.epoch && found.bytes >= said.bytes
+            };
+            let alike = found.iter().zip(&expected).all(|(found, said)| sized(found, said));
+            assert!(alike && found.len() == expected.len(), "{found:?}, but {expected:?}");
+            assert_eq!(
+                store.snapshots(&group, at, 1).await.unwrap(),
+                found.into_iter().take(1).collect::<Vec<_>>()
+            );
+        }
         assert_eq!(store.agenda(&group).await.unwrap(), model.agenda(&group));
         assert_eq!(store.staged(&group).await.unwrap(), model.staged(&group));
         for (from, limit) in [(0, 1_000), (3, 2)] {
@@ -165,6 +180,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0_u64..3, shape()).prop_map(|(number, (row, size))| Op::Stage(staged(number, row, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unstage(group(number))),
         2 => (0_u64..3, 0_u64..6).prop_map(|(number, at)| Op::RemoveEntry(group(number), epoch(at))),
+        2 => (0_u64..3, 0_u64..6).prop_map(|(number, at)| Op::RemoveSnapshot(group(number), epoch(at))),
         1 => (0_u64..3, shape()).prop_map(|(number, (at, size))| Op::Freeze(group(number), frozen(at, size))),
         2 => (0_u64..3).prop_map(|number| Op::Unfreeze(group(number))),
         12 => key_packages::op(size()),

@@ -58,7 +58,10 @@ pub enum OpenError {
 }
 
 /// Each change of the tables, in order. What was released is never changed.
-const CHANGES: [(i64, &str, &str); 1] = [(1, "records", include_str!("migrations/0001_records.sql"))];
+const CHANGES: [(i64, &str, &str); 2] = [
+    (1, "records", include_str!("migrations/0001_records.sql")),
+    (2, "snapshots", include_str!("migrations/0002_snapshots.sql")),
+];
 
 /// Whether a text may be the address of a PostgreSQL.
 pub(crate) fn is_address(text: &str) -> bool {

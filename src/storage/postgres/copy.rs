@@ -12,6 +12,7 @@ use sqlx::{Postgres, Row as _, Transaction};
 
 use super::failure::Failure;
 use super::number::from_column;
+use super::read::open_snapshot;
 use super::record::{Damage, Table, entry_key, open};
 use super::{Store, in_time};
 use crate::storage::copy::Record;
@@ -31,7 +32,10 @@ const TABLES: [(Told, &str); 12] = [
     (Told::Record(Table::Groups), "SELECT id, epoch, record, false FROM groups"),
     (Told::Record(Table::Agendas), "SELECT group_id, revision, record, false FROM agendas"),
     (Told::Record(Table::Log), "SELECT group_id, epoch, record, false FROM log ORDER BY group_id, epoch"),
-    (Told::Record(Table::Snapshots), "SELECT group_id, epoch, record, false FROM snapshots"),
+    (
+        Told::Record(Table::Snapshots),
+        "SELECT group_id, epoch, record, false FROM snapshots ORDER BY group_id, epoch",
+    ),
     (Told::Record(Table::Staged), "SELECT group_id, inbox_seq, record, false FROM staged"),
     (Told::Record(Table::Frozen), "SELECT group_id, at_ms, record, false FROM frozen"),
     (
@@ -203,7 +207,7 @@ fn record_of(
             let entry = open(table, &entry_key(&group, number), record)?;
             Record::Entry(group, entry)
         }
-        Table::Snapshots => Record::Snapshot(group()?, open(table, key, record)?),
+        Table::Snapshots => Record::Snapshot(group()?, open_snapshot(key, number, record)?),
         Table::Staged => Record::Staged(open(table, key, record)?),
         Table::Frozen => Record::Frozen(group()?, open(table, key, record)?),
         Table::KeyPackages => Record::KeyPackage(Box::new(open(table, key, record)?), used),

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
 use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
-use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, SnapshotAt, Staged};
 use maypole_core::ids::{
     ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, Sha256, ShelfPlace, SyncToken,
     UserId,
@@ -181,8 +181,17 @@ impl Backend for Store {
         self.ask(read::agenda(&self.pool, group)).await
     }
 
-    async fn snapshot(&self, group: &GroupId) -> Result<Option<Snapshot>, BackendError> {
-        self.ask(read::snapshot(&self.pool, group)).await
+    async fn snapshot(&self, group: &GroupId, at_or_before: Epoch) -> Result<Option<Snapshot>, BackendError> {
+        self.ask(read::snapshot(&self.pool, group, at_or_before)).await
+    }
+
+    async fn snapshots(
+        &self,
+        group: &GroupId,
+        from: Epoch,
+        limit: usize,
+    ) -> Result<Vec<SnapshotAt>, BackendError> {
+        self.ask(read::snapshots(&self.pool, group, from, limit)).await
     }
 
     async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Result<Vec<Entry>, BackendError> {

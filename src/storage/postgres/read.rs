@@ -1,7 +1,7 @@
 //! What is read, outside of any transaction. A damaged row of a queue is moved out of the way and kept for the operator; one
 //! of a group stays, since without it the group is not what it was.
 
-use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, SnapshotAt, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, Sha256, SyncToken, UserId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, Progress, SetAside};
@@ -107,8 +107,45 @@ pub(super) async fn agenda(pool: &PgPool, group: &GroupId) -> Result<Option<Agen
     of_group(pool, Table::Agendas, "SELECT record FROM agendas WHERE group_id = $1", group).await
 }
 
-pub(super) async fn snapshot(pool: &PgPool, group: &GroupId) -> Result<Option<Snapshot>, Failure> {
-    of_group(pool, Table::Snapshots, "SELECT record FROM snapshots WHERE group_id = $1", group).await
+pub(super) async fn snapshot(
+    pool: &PgPool,
+    group: &GroupId,
+    at_or_before: Epoch,
+) -> Result<Option<Snapshot>, Failure> {
+    let (table, id) = (Table::Snapshots, group.as_bytes());
+    let query =
+        "SELECT epoch, record FROM snapshots WHERE group_id = $1 AND epoch <= $2 ORDER BY epoch DESC LIMIT 1";
+    let query = sqlx::query(query).bind(id).bind(to_column(at_or_before.get()));
+    let row = query.fetch_optional(pool).await.map_err(Failure::about(table, id))?;
+    let Some(row) = row else { return Ok(None) };
+    let snapshot = open_snapshot(id, row.try_get(0)?, row.try_get(1)?);
+    snapshot.map(Some).map_err(Failure::damaged(table, id))
+}
+
+/// A group's tree. It is sealed for its group, and says itself which epoch's it is.
+pub(super) fn open_snapshot(group: &[u8], epoch: i64, record: &[u8]) -> Result<Snapshot, Damage> {
+    let snapshot: Snapshot = open(Table::Snapshots, group, record)?;
+    if to_column(snapshot.epoch.get()) == epoch { Ok(snapshot) } else { Err(Damage::Elsewhere) }
+}
+
+/// Of which epochs a group has trees, from the newest at or before an epoch on. How long a record is can be told without reading it.
+pub(super) async fn snapshots(
+    pool: &PgPool,
+    group: &GroupId,
+    from: Epoch,
+    rows: usize,
+) -> Result<Vec<SnapshotAt>, Failure> {
+    let query = "SELECT epoch, octet_length(record)::bigint FROM snapshots WHERE group_id = $1 AND epoch >= \
+                 coalesce((SELECT max(epoch) FROM snapshots WHERE group_id = $1 AND epoch <= $2), 0) \
+                 ORDER BY epoch LIMIT $3";
+    let query = sqlx::query(query).bind(group.as_bytes()).bind(to_column(from.get())).bind(limit(rows));
+    let mut found = Vec::new();
+    for row in query.fetch_all(pool).await.map_err(Failure::about(Table::Snapshots, group.as_bytes()))? {
+        let bytes = from_column(row.try_get(1)?);
+        let epoch = Epoch::new(from_column(row.try_get(0)?));
+        found.extend(epoch.map(|epoch| SnapshotAt { epoch, bytes }));
+    }
+    Ok(found)
 }
 
 pub(super) async fn staged(pool: &PgPool, group: &GroupId) -> Result<Option<Staged>, Failure> {

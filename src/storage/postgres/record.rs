@@ -26,6 +26,9 @@ pub(super) enum Damage {
     /// Its checksum is right, and it cannot be read.
     #[error("its form is unknown")]
     Form,
+    /// It is whole, and belongs into another row.
+    #[error("it is another's")]
+    Elsewhere,
     /// The database cannot read it from its files.
     #[error("the database cannot read it")]
     Unreadable,

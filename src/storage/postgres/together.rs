@@ -26,10 +26,11 @@ impl Rows {
 pub(super) const ANSWERS: Rows = Rows::of(Table::Answers, "key", "expires_at_ms");
 pub(super) const GROUPS: Rows = Rows::of(Table::Groups, "id", "epoch");
 pub(super) const AGENDAS: Rows = Rows::of(Table::Agendas, "group_id", "revision");
-pub(super) const SNAPSHOTS: Rows = Rows::of(Table::Snapshots, "group_id", "epoch");
 pub(super) const STAGED: Rows = Rows::of(Table::Staged, "group_id", "inbox_seq");
 pub(super) const FROZEN: Rows = Rows::of(Table::Frozen, "group_id", "at_ms");
 pub(super) const LOG: Rows = Rows { unique: "group_id, epoch", ..Rows::of(Table::Log, "group_id", "epoch") };
+pub(super) const SNAPSHOTS: Rows =
+    Rows { unique: "group_id, epoch", ..Rows::of(Table::Snapshots, "group_id", "epoch") };
 
 /// Changes that wait. No two are of one table: none sees what another does.
 #[derive(Default)]

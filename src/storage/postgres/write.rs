@@ -109,10 +109,11 @@ impl Writing<'_> {
             Op::SetHead(head) => self.put_of(&GROUPS, &head.group, head.epoch.get(), head).await,
             Op::SetAgenda(agenda) => self.put_of(&AGENDAS, &agenda.group, agenda.revision, agenda).await,
             Op::Append(group, entry) => self.append(group, entry).await,
-            Op::RemoveEntry(group, epoch) => self.remove_entry(group, *epoch).await,
+            Op::RemoveEntry(group, epoch) => self.remove_of(Table::Log, group, *epoch).await,
             Op::PutSnapshot(group, snapshot) => {
                 self.put_of(&SNAPSHOTS, group, snapshot.epoch.get(), snapshot).await
             }
+            Op::RemoveSnapshot(group, epoch) => self.remove_of(Table::Snapshots, group, *epoch).await,
             Op::Stage(staged) => self.put_of(&STAGED, staged.group(), staged.row.get(), staged).await,
             Op::Unstage(group) => self.remove(Table::Staged, "group_id", group.as_bytes()).await,
             Op::Freeze(group, frozen) => self.freeze(group, frozen).await,
@@ -147,7 +148,7 @@ impl Writing<'_> {
         Ok(&mut self.together)
     }
 
-    /// Puts a record that a group has one of.
+    /// Puts a record that a group has one of, or one of in an epoch.
     async fn put_of(
         &mut self,
         rows: &Rows,
@@ -181,9 +182,10 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn remove_entry(&mut self, group: &GroupId, epoch: Epoch) -> Result<(), Failure> {
-        let waits = self.room(Table::Log).await?;
-        waits.remove(Table::Log, "group_id", group.as_bytes()).only("epoch", to_column(epoch.get()));
+    /// Removes what a group has of an epoch in a table.
+    async fn remove_of(&mut self, table: Table, group: &GroupId, epoch: Epoch) -> Result<(), Failure> {
+        let waits = self.room(table).await?;
+        waits.remove(table, "group_id", group.as_bytes()).only("epoch", to_column(epoch.get()));
         Ok(())
     }
 

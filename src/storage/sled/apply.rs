@@ -41,6 +41,7 @@ pub(super) enum PackedOp {
     Unstage(GroupId),
     Unfreeze(GroupId),
     RemoveEntry(GroupId, Epoch),
+    RemoveSnapshot(GroupId, Epoch),
     Shelve(Box<Arrival>, Packed),
     TakeOut(KeyPackageRef),
     Void(KeyPackageRef),
@@ -82,8 +83,10 @@ impl PackedOp {
             }
             Op::RemoveEntry(group, epoch) => Self::RemoveEntry(group, epoch),
             Op::PutSnapshot(group, snapshot) => {
-                Self::Put(Kind::Snapshot, keys::of_group(Kind::Snapshot, &group), Packed::of(snapshot)?)
+                let key = keys::snapshot(&group, snapshot.epoch.get());
+                Self::Put(Kind::Snapshot, key, Packed::of(snapshot)?)
             }
+            Op::RemoveSnapshot(group, epoch) => Self::RemoveSnapshot(group, epoch),
             Op::Stage(staged) => Self::Stage(staged.group().clone(), staged.row, Packed::of(staged)?),
             Op::Unstage(group) => Self::Unstage(group),
             Op::Freeze(group, frozen) => {
@@ -125,6 +128,7 @@ impl PackedOp {
             | Self::Unstage(_)
             | Self::Unfreeze(_)
             | Self::RemoveEntry(..)
+            | Self::RemoveSnapshot(..)
             | Self::TakeOut(_)
             | Self::Void(_)
             | Self::UseLastResort(_)
@@ -285,6 +289,9 @@ impl Engine {
             PackedOp::RemoveEntry(group, epoch) => {
                 self.remove(changes, keys::entry(&group, epoch.get()))?;
             }
+            PackedOp::RemoveSnapshot(group, epoch) => {
+                self.remove(changes, keys::snapshot(&group, epoch.get()))?;
+            }
             PackedOp::Unfreeze(group) => {
                 self.remove(changes, keys::of_group(Kind::Frozen, &group))?;
             }
@@ -299,7 +306,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Something that a group has one of, or an entry of its log.
+    /// Something that a group has one of, or that it has one of in an epoch.
     fn put_of_group(
         &mut self,
         changes: &mut Changes,
@@ -309,6 +316,10 @@ impl Engine {
     ) -> Result<(), Failure> {
         if !self.is_there(changes, &key)? {
             self.depths.groups = self.depths.groups.saturating_add(u64::from(kind == Kind::Head));
+        }
+        if let Some(former) = keys::former_snapshot(&key).filter(|_| kind == Kind::Snapshot) {
+            // It could not be read, or it would not be there any more.
+            self.remove(changes, former)?;
         }
         put(changes, kind, key, packed);
         Ok(())

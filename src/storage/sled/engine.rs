@@ -8,7 +8,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use maypole_core::group::Staged;
+use maypole_core::group::{Snapshot, Staged};
 use maypole_core::ids::{GroupId, InboxSeq};
 use maypole_core::limits;
 use maypole_core::records::{Depths, PushTransaction};
@@ -127,7 +127,7 @@ impl Engine {
 
     /// Looks at every record once: counts them, notes the bulk files they name, sets damaged ones aside.
     fn take_stock(&mut self) -> Result<(), Failure> {
-        let mut damaged = Vec::new();
+        let (mut damaged, mut former) = (Vec::new(), Vec::new());
         for record in self.log.all()? {
             let (key, value) = record?;
             if let Some(name) = record::bulk_name(&key, &value) {
@@ -135,6 +135,8 @@ impl Engine {
             }
             if let Err(damage) = self.count(&key, &value) {
                 damaged.push((key.clone(), value.clone(), damage));
+            } else if Kind::of_key(&key) == Some(Kind::FormerSnapshot) {
+                former.push((key.clone(), value.clone()));
             }
             if Kind::of_key(&key) == Some(Kind::Staged) {
                 let staged = match self.load::<Staged>(Kind::Staged, &key, &value)? {
@@ -143,6 +145,9 @@ impl Engine {
                 };
                 self.staged.insert(key.to_vec(), staged);
             }
+        }
+        for (key, value) in former {
+            self.move_former(&key, &value)?;
         }
         let is_known = |key: &Vec<u8>| Kind::of_key(key) == Some(Kind::Known);
         let known: HashSet<Vec<u8>> = damaged.iter().map(|(key, ..)| key.to_vec()).filter(is_known).collect();
@@ -157,6 +162,16 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// A tree of an earlier version gets its place among those of its group. What cannot be read stays.
+    fn move_former(&mut self, key: &[u8], value: &[u8]) -> Result<(), Failure> {
+        let Loaded::Whole(snapshot) = self.peek::<Snapshot>(Kind::FormerSnapshot, key, value)? else {
+            return Ok(());
+        };
+        let Some(place) = keys::snapshot_of_former(key, snapshot.epoch.get()) else { return Ok(()) };
+        let moved = record::moved(value, Kind::Snapshot, &place);
+        self.commit(Changes::from([(key.to_vec(), None), (place, moved)]))
     }
 
     /// Of an expiry row the key says it all: if what expires agrees, the row is written anew.
@@ -202,6 +217,7 @@ impl Engine {
             | Kind::Transaction
             | Kind::Entry
             | Kind::Snapshot
+            | Kind::FormerSnapshot
             | Kind::Frozen
             | Kind::Agenda
             | Kind::Shelved

@@ -22,8 +22,11 @@ use super::log::{self, Log};
 use super::seal;
 use crate::clock;
 
-/// The version of the store that this program makes and reads.
-const VERSION: u32 = 1;
+/// The version of the store that this program makes. It reads those before it: what lies elsewhere since then is moved when
+/// the store is opened.
+const VERSION: u32 = 2;
+/// The first version of all.
+const FIRST_VERSION: u32 = 1;
 const FORMAT: &str = "maypole store, version ";
 /// The file that says it, which is there only when everything else of a generation is.
 const FORMAT_FILE: &str = "format";
@@ -198,7 +201,7 @@ fn check_version(store: &Path, generation: &Path) -> Result<(), OpenError> {
         .and_then(|digits| digits.parse::<u32>().ok())
         .ok_or_else(|| damaged(store, "its format file does not say a version"))?;
     match version {
-        VERSION => Ok(()),
+        FIRST_VERSION..=VERSION => Ok(()),
         found if found > VERSION => Err(OpenError::Newer { folder: store.to_owned(), found, known: VERSION }),
         _ => Err(damaged(store, "its version was never in use")),
     }

@@ -43,8 +43,10 @@ pub(super) enum Kind {
     Head,
     /// An entry of a group's log.
     Entry,
-    /// A group's tree.
+    /// A group's tree at an epoch.
     Snapshot,
+    /// The only tree of a group, as earlier versions kept it.
+    FormerSnapshot,
     /// What waits in a group for something outside.
     Staged,
     /// What a group owes.
@@ -62,7 +64,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Owner,
         Self::Keys,
         Self::Issued,
@@ -79,6 +81,7 @@ impl Kind {
         Self::Head,
         Self::Entry,
         Self::Snapshot,
+        Self::FormerSnapshot,
         Self::Staged,
         Self::Agenda,
         Self::Frozen,
@@ -106,7 +109,8 @@ impl Kind {
             Self::Journal => b'j',
             Self::Head => b'g',
             Self::Entry => b'l',
-            Self::Snapshot => b'p',
+            Self::Snapshot => b'm',
+            Self::FormerSnapshot => b'p',
             Self::Staged => b'y',
             Self::Agenda => b'e',
             Self::Frozen => b'f',
@@ -136,6 +140,7 @@ impl Kind {
             Self::Head => "group's head",
             Self::Entry => "log entry",
             Self::Snapshot => "snapshot",
+            Self::FormerSnapshot => "snapshot of an earlier version",
             Self::Staged => "staged command",
             Self::Agenda => "group's agenda",
             Self::Frozen => "freeze",
@@ -155,6 +160,7 @@ impl Kind {
             Self::Head
                 | Self::Entry
                 | Self::Snapshot
+                | Self::FormerSnapshot
                 | Self::Staged
                 | Self::Frozen
                 | Self::Agenda
@@ -174,10 +180,10 @@ impl Kind {
         let length = match kind {
             Self::Owner | Self::Keys | Self::Issued | Self::Cursor | Self::Counters => 1,
             Self::Inbox | Self::Owed | Self::Transaction | Self::SetAside | Self::Quarantined => 8,
-            Self::Answer | Self::Head | Self::Snapshot | Self::Staged | Self::Frozen => 32,
+            Self::Answer | Self::Head | Self::FormerSnapshot | Self::Staged | Self::Frozen => 32,
             Self::Agenda | Self::Known => 32,
             Self::LastResort => 34,
-            Self::Expiry | Self::Entry | Self::Shelved | Self::KnownUntil => 40,
+            Self::Expiry | Self::Entry | Self::Snapshot | Self::Shelved | Self::KnownUntil => 40,
             Self::Journal => 0,
         };
         (rest.len() == length).then_some(kind)
@@ -233,12 +239,33 @@ pub(super) fn of_group(kind: Kind, group: &GroupId) -> Vec<u8> {
 
 /// The key of an entry of a group's log.
 pub(super) fn entry(group: &GroupId, epoch: u64) -> Vec<u8> {
-    let mut bytes = of_group(Kind::Entry, group);
+    of_epoch(Kind::Entry, group, epoch)
+}
+
+/// The key of a group's tree at an epoch.
+pub(super) fn snapshot(group: &GroupId, epoch: u64) -> Vec<u8> {
+    of_epoch(Kind::Snapshot, group, epoch)
+}
+
+fn of_epoch(kind: Kind, group: &GroupId, epoch: u64) -> Vec<u8> {
+    let mut bytes = of_group(kind, group);
     bytes.extend_from_slice(&epoch.to_be_bytes());
     bytes
 }
 
-/// The epoch of an entry of a group's log, from its key.
+/// The key of a tree whose key was without its epoch.
+pub(super) fn snapshot_of_former(key: &[u8], epoch: u64) -> Option<Vec<u8>> {
+    let group = key.get(1..33)?;
+    Some([&[Kind::Snapshot.prefix()], group, &epoch.to_be_bytes()].concat())
+}
+
+/// The key that a tree had before it had an epoch.
+pub(super) fn former_snapshot(key: &[u8]) -> Option<Vec<u8>> {
+    let group = key.get(1..33)?;
+    Some([&[Kind::FormerSnapshot.prefix()], group].concat())
+}
+
+/// The epoch of an entry of a group's log, or of a tree, from its key.
 pub(super) fn epoch(key: &[u8]) -> Option<u64> {
     key.get(33..41).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
 }
@@ -318,7 +345,8 @@ mod tests {
             (expiry(Timestamp::from_millis(5), &hash), Kind::Expiry),
             (journal(), Kind::Journal),
             (of_group(Kind::Head, &group), Kind::Head),
-            (of_group(Kind::Snapshot, &group), Kind::Snapshot),
+            (snapshot(&group, 7), Kind::Snapshot),
+            (of_group(Kind::FormerSnapshot, &group), Kind::FormerSnapshot),
             (of_group(Kind::Staged, &group), Kind::Staged),
             (of_group(Kind::Agenda, &group), Kind::Agenda),
             (of_group(Kind::Frozen, &group), Kind::Frozen),
@@ -344,6 +372,11 @@ mod tests {
         let group = GroupId::parse(*b"!room:a.org").unwrap();
         assert!(entry(&group, 255) < entry(&group, 256));
         assert_eq!((epoch(&entry(&group, 256)), epoch(b"short")), (Some(256), None));
+        assert!(snapshot(&group, 255) < snapshot(&group, 256));
+        let former = of_group(Kind::FormerSnapshot, &group);
+        assert_eq!(snapshot_of_former(&former, 256), Some(snapshot(&group, 256)));
+        assert_eq!(former_snapshot(&snapshot(&group, 256)), Some(former));
+        assert_eq!((snapshot_of_former(b"short", 1), former_snapshot(b"short")), (None, None));
         let hash = AnswerKey(Sha256::of(b"x"));
         assert_eq!(answer_key(&expiry(Timestamp::from_millis(5), &hash)), Some(hash));
         assert_eq!(answer_key(b"short"), None);

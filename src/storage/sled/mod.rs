@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use maypole_core::batch::{Backend, BackendError, Batch};
 use maypole_core::directory::{LastResort, Shelved, Standing, Stock};
-use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use maypole_core::group::{Agenda, Entry, Frozen, Head, Snapshot, SnapshotAt, Staged};
 use maypole_core::ids::{
     ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, Sha256, ShelfPlace, SyncToken,
     UserId,
@@ -311,9 +311,19 @@ impl Backend for Store {
         self.read(move |engine| engine.of_group(Kind::Agenda, &group)).await
     }
 
-    async fn snapshot(&self, group: &GroupId) -> Result<Option<Snapshot>, BackendError> {
+    async fn snapshot(&self, group: &GroupId, at_or_before: Epoch) -> Result<Option<Snapshot>, BackendError> {
         let group = group.clone();
-        self.read(move |engine| engine.of_group(Kind::Snapshot, &group)).await
+        self.read(move |engine| engine.snapshot(&group, at_or_before)).await
+    }
+
+    async fn snapshots(
+        &self,
+        group: &GroupId,
+        from: Epoch,
+        limit: usize,
+    ) -> Result<Vec<SnapshotAt>, BackendError> {
+        let group = group.clone();
+        self.read(move |engine| engine.snapshots(&group, from, limit).map(Ok)).await
     }
 
     async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Result<Vec<Entry>, BackendError> {

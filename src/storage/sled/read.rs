@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use maypole_core::batch::{BackendError, has_room};
-use maypole_core::group::{Entry, Frozen, Head, Staged};
+use maypole_core::group::{Entry, Frozen, Head, Snapshot, SnapshotAt, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, InboxItem, InboxRow, Owed, OwedRow, SetAside};
@@ -129,6 +129,51 @@ impl Engine {
             Loaded::Whole(record) => Ok(Some(record)),
             Loaded::Damaged(damage) => Err(damaged(kind, &key, damage)),
         })
+    }
+
+    /// A group's newest tree at or before an epoch. A damaged one is not passed over.
+    pub(super) fn snapshot(
+        &mut self,
+        group: &GroupId,
+        at_or_before: Epoch,
+    ) -> Result<Result<Option<Snapshot>, BackendError>, Failure> {
+        let Some((key, value)) = self.newest_snapshot(group, at_or_before)? else {
+            // Of those of an earlier version only what is damaged is still there.
+            return self.of_group(Kind::FormerSnapshot, group);
+        };
+        Ok(match self.load(Kind::Snapshot, &key, &value)? {
+            Loaded::Whole(snapshot) => Ok(Some(snapshot)),
+            Loaded::Damaged(damage) => Err(damaged(Kind::Snapshot, &key, damage)),
+        })
+    }
+
+    /// Of which epochs a group has trees: the newest at or before an epoch, and those after it. The keys say it.
+    pub(super) fn snapshots(
+        &mut self,
+        group: &GroupId,
+        from: Epoch,
+        limit: usize,
+    ) -> Result<Vec<SnapshotAt>, Failure> {
+        let newest = self.newest_snapshot(group, from)?.map(|(key, _)| key.to_vec());
+        let first = newest.unwrap_or_else(|| keys::snapshot(group, from.get()));
+        let mut found = Vec::new();
+        for row in self.log.range(&first, &keys::snapshot(group, u64::MAX))?.take(limit) {
+            let (key, value) = row?;
+            let beside = record::bulk_of(&key, &value).map_or(0, |bulk| u64::from(bulk.length));
+            let bytes = u64::try_from(value.len()).unwrap_or(u64::MAX).saturating_add(beside);
+            let epoch = keys::epoch(&key).and_then(Epoch::new);
+            found.extend(epoch.map(|epoch| SnapshotAt { epoch, bytes }));
+        }
+        Ok(found)
+    }
+
+    fn newest_snapshot(
+        &mut self,
+        group: &GroupId,
+        at_or_before: Epoch,
+    ) -> Result<Option<(::sled::IVec, ::sled::IVec)>, Failure> {
+        let (first, last) = (keys::snapshot(group, 0), keys::snapshot(group, at_or_before.get()));
+        Ok(self.log.range(&first, &last)?.next_back().transpose()?)
     }
 
     /// The groups in which something is staged. One that is damaged is not among them: its group says so when it is read.

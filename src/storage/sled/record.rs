@@ -211,6 +211,12 @@ pub(super) fn open<'a>(kind: Kind, key: &[u8], value: &'a [u8]) -> Result<Opened
     }
 }
 
+/// The value of a record that is moved under another key. It is whole where it lies now.
+pub(super) fn moved(value: &[u8], kind: Kind, key: &[u8]) -> Option<Vec<u8>> {
+    let (place, payload) = (*value.get(2)?, value.get(FRAME_BYTES..)?.to_vec());
+    Some(Packed { place, payload, bulk: None }.seal(kind, key))
+}
+
 /// The bulk file that a value seems to name, whether or not the value is whole: what may be needed is kept.
 pub(super) fn bulk_name(key: &[u8], value: &[u8]) -> Option<Sha256> {
     bulk_of(key, value).map(|bulk| bulk.name)

@@ -255,7 +255,7 @@ impl View {
             }
             Kind::Agenda => Record::Agenda(parts.read()?),
             Kind::Entry => Record::Entry(self.group(key)?, parts.read()?),
-            Kind::Snapshot => Record::Snapshot(self.group(key)?, parts.read()?),
+            Kind::Snapshot | Kind::FormerSnapshot => Record::Snapshot(self.group(key)?, parts.read()?),
             Kind::Staged => Record::Staged(parts.read()?),
             Kind::Frozen => {
                 let FrozenGroup { group, frozen } = parts.read()?;

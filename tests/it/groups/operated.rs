@@ -214,19 +214,46 @@ impl Terms for Anybody {
     }
 }
 
-/// The store as it is when the first epochs were let go: a snapshot of the last, and the log from there on.
-async fn let_go_of_epochs_before(hall: &Hall, first: u64) {
-    let store = Store::open(&hall.house.service.folder().join("data/sled")).unwrap();
-    let id = GroupId::parse(hall.room.as_str()).unwrap();
-    let group = Ledger::new(store.clone()).group(&id, &Anybody).await.unwrap().unwrap();
-    let epoch = group.epoch();
-    let mut ops = vec![
-        Op::SetHead(Head { snapshot_epoch: epoch, ..group.head().clone() }),
-        Op::PutSnapshot(id.clone(), Snapshot { epoch, bytes: group.mls().snapshot() }),
-    ];
-    ops.extend((0..first).map(|epoch| Op::RemoveEntry(id.clone(), Epoch::new(epoch).unwrap())));
-    store.apply(Batch { name: "test", expect: Vec::new(), ops }).await.unwrap();
-    store.close().await;
+impl Hall {
+    /// Has something written into the store while the service is away.
+    async fn write(&mut self, ops: impl AsyncFnOnce(&GroupId, &Ledger<Store>) -> Vec<Op>) {
+        self.house.service.stop().await.unwrap();
+        let store = Store::open(&self.house.service.folder().join("data/sled")).unwrap();
+        let id = GroupId::parse(self.room.as_str()).unwrap();
+        let ops = ops(&id, &Ledger::new(store.clone())).await;
+        store.apply(Batch { name: "test", expect: Vec::new(), ops }).await.unwrap();
+        store.close().await;
+        self.house.service.start().unwrap();
+        self.house.service.ready().await.unwrap();
+    }
+
+    /// The group's tree is written anew, as it is after many epochs.
+    pub(super) async fn tree_is_written_anew(&mut self) {
+        self.write(async |id, ledger| {
+            let group = ledger.group(id, &Anybody).await.unwrap().unwrap();
+            let epoch = group.epoch();
+            vec![
+                Op::SetHead(Head { snapshot_epoch: epoch, ..group.head().clone() }),
+                Op::PutSnapshot(id.clone(), Snapshot { epoch, bytes: group.mls().snapshot() }),
+            ]
+        })
+        .await;
+    }
+
+    /// The first epochs are let go, and the tree that they began with.
+    async fn let_go_of_epochs_before(&mut self, first: u64) {
+        self.write(async |id, _| {
+            let of_epoch = |epoch| Op::RemoveEntry(id.clone(), Epoch::new(epoch).unwrap());
+            (0..first).map(of_epoch).chain([Op::RemoveSnapshot(id.clone(), Epoch::ZERO)]).collect()
+        })
+        .await;
+    }
+
+    /// What the service says of the tree of an epoch to bob.
+    async fn tree_for_bob(&mut self, epoch: u64) -> Value {
+        let asked = json!({"room_id": self.room, "want": "ratchet_tree", "epoch": epoch});
+        self.bob.request(asked).await
+    }
 }
 
 #[tokio::test]
@@ -235,10 +262,14 @@ async fn what_left_the_log_is_told_to_be_gone_and_the_group_goes_on() {
     for _ in 2..=5 {
         hall.alice_updates().await;
     }
-    hall.house.service.stop().await.unwrap();
-    let_go_of_epochs_before(&hall, 4).await;
-    hall.house.service.start().unwrap();
-    hall.house.service.ready().await.unwrap();
+    hall.tree_is_written_anew().await;
+    hall.let_go_of_epochs_before(4).await;
+    for epoch in 0..5 {
+        let answer = hall.tree_for_bob(epoch).await;
+        let said = (&answer["errcode"], &answer["oldest_epoch"]);
+        assert_eq!(said, (&"M_MLS_EPOCH_GONE".into(), &5.into()), "{answer}");
+    }
+    assert!(hall.tree_for_bob(5).await["ratchet_tree"].is_string());
 
     let explained = hall.explained();
     assert_eq!((&explained["epoch"], &explained["log_epochs"]), (&5.into(), &2.into()), "{explained}");
@@ -268,5 +299,54 @@ async fn what_left_the_log_is_told_to_be_gone_and_the_group_goes_on() {
     assert_eq!(hall.alice_updates().await["epoch"], 6);
     let verified = hall.run(&["log", "verify", &hall.room]).unwrap();
     assert!(verified.contains("3 receipts, one chain from epoch 4 to 6\n"), "{verified}");
+    hall.house.stop().await.unwrap();
+}
+
+/// The trees of two epochs are damaged, the first of them that of the group's beginning; the copy has both.
+#[tokio::test]
+async fn damaged_trees_of_epochs_that_have_passed_are_named_and_made_anew_and_the_group_works_meanwhile() {
+    let mut hall = Hall::open().await;
+    for _ in 0..2 {
+        hall.alice_updates().await;
+        hall.alice_updates().await;
+        hall.tree_is_written_anew().await;
+    }
+    let mut trees = Vec::new();
+    for epoch in 1..=5 {
+        trees.push(hall.tree_for_bob(epoch).await["ratchet_tree"].clone());
+    }
+    let copy = hall.house.service.folder().join("copy");
+    let mend = ["db", "mend", hall.room.as_str(), "--from", copy.to_str().unwrap()].map(str::to_owned);
+    let mend = mend.each_ref().map(String::as_str);
+    hall.run(&["db", "export", copy.to_str().unwrap()]).unwrap();
+    let whole = hall.run(&["db", "check"]).unwrap();
+    hall.write(async |id, _| {
+        let garbage = |epoch| Snapshot { epoch: Epoch::new(epoch).unwrap(), bytes: vec![9, 9] };
+        [0, 3].map(|epoch| Op::PutSnapshot(id.clone(), garbage(epoch))).into()
+    })
+    .await;
+
+    for epoch in 1..5 {
+        let answer = hall.tree_for_bob(epoch).await;
+        assert_eq!(answer["errcode"], "M_MLS_UNAVAILABLE", "{answer}");
+    }
+    assert_eq!(hall.tree_for_bob(5).await["ratchet_tree"], trees[4]);
+    assert_eq!(hall.alice_updates().await["epoch"], 6, "the group goes on");
+    assert_eq!(hall.tree_for_bob(5).await["ratchet_tree"], trees[4]);
+    let damaged = hall.run(&["db", "check"]).unwrap_err();
+    assert!(damaged.contains("exit status: 5"), "{damaged}");
+
+    hall.house.service.stop().await.unwrap();
+    let mended = hall.run(&mend).unwrap();
+    assert!(mended.contains("whole again, in epoch 6, where it stood"), "{mended}");
+    assert!(mended.contains("0 epochs of its log and 2 of its trees were put back"), "{mended}");
+    let nothing = hall.run(&mend).unwrap_err();
+    assert!(nothing.contains("there is nothing to put back"), "{nothing}");
+    hall.house.service.start().unwrap();
+    hall.house.service.ready().await.unwrap();
+    for (epoch, tree) in (1..).zip(trees) {
+        assert_eq!(hall.tree_for_bob(epoch).await["ratchet_tree"], tree, "epoch {epoch}");
+    }
+    assert_eq!(hall.run(&["db", "check"]).unwrap(), whole.replace("with 6 epochs", "with 7 epochs"));
     hall.house.stop().await.unwrap();
 }

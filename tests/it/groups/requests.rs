@@ -5,7 +5,7 @@ use maypole_client::matrix::RoomVersion;
 use maypole_room::bytes::decode;
 use serde_json::{Value, json};
 
-use super::cast::{Stage, event, hears, service_joins, within};
+use super::cast::{BOUND, Stage, event, hears, service_joins, within};
 use super::hall::Hall;
 use super::outlaw::Outlaw;
 use super::told::{one_story, told};
@@ -22,12 +22,20 @@ async fn who_may_not_know_is_told_so() {
     let room = hall.room.clone();
     let group_info = json!({"room_id": room, "want": "group_info"});
     let commits = json!({"room_id": room, "want": "commits", "from_epoch": 0});
+    let tree = |epoch: Value| json!({"room_id": room, "want": "ratchet_tree", "epoch": epoch});
     for (joined, asked, errcode) in [
         (false, group_info.clone(), "M_MLS_NOT_JOINED"),
         (false, commits.clone(), "M_FORBIDDEN"),
         (true, commits.clone(), "M_FORBIDDEN"),
         (true, json!({"room_id": room, "want": "commits"}), "M_BAD_JSON"),
         (true, json!({"room_id": room, "want": "commits", "from_epoch": -1}), "M_BAD_JSON"),
+        (false, tree(json!(0)), "M_FORBIDDEN"),
+        (true, tree(json!(1)), "M_FORBIDDEN"),
+        (true, tree(json!(9)), "M_FORBIDDEN"),
+        (true, tree(json!(-1)), "M_BAD_JSON"),
+        (true, tree(json!("1")), "M_BAD_JSON"),
+        (true, json!({"room_id": room, "want": "ratchet_tree"}), "M_BAD_JSON"),
+        (true, json!({"room_id": room, "want": "ratchet_tree", "epoch": 1, "from_epoch": 1}), "M_BAD_JSON"),
         (true, json!({"want": "group_info"}), "M_BAD_JSON"),
         (true, json!({"room_id": room, "want": "secrets"}), "M_MLS_UNSUPPORTED"),
         (true, json!({"room_id": "!other:maypole.test", "want": "group_info"}), "M_MLS_UNKNOWN_GROUP"),
@@ -35,7 +43,9 @@ async fn who_may_not_know_is_told_so() {
         let asker = if joined { &mut desktop } else { &mut carol };
         let answer = asker.request(asked.clone()).await;
         assert_eq!(answer["errcode"], errcode, "{asked}: {answer}");
-        assert!(answer.get("commits").is_none() && answer.get("group_info").is_none(), "{answer}");
+        for told in ["commits", "group_info", "ratchet_tree"] {
+            assert!(answer.get(told).is_none(), "{answer}");
+        }
     }
     let answer = desktop.request(group_info).await;
     assert_eq!((&answer["epoch"], &answer["errcode"]), (&1.into(), &Value::Null), "{answer}");
@@ -86,6 +96,52 @@ async fn a_device_that_missed_commits_gets_them_page_by_page() {
         let page = hall.bob.request(asked).await;
         assert_eq!((&page["commits"], &page["more"]), (&json!([]), &json!(false)), "{page}");
     }
+    hall.house.stop().await.unwrap();
+}
+
+/// It was added long ago, has kept its Welcome, and joins when the group is far from there.
+#[tokio::test]
+async fn the_tree_that_a_welcome_brought_can_be_had_later() {
+    let mut hall = Hall::open().await;
+    let mut desktop = Outlaw::of(hall.bob.user.login("DESKTOP").await.unwrap());
+    desktop.publish(&desktop.member.signature_key()).await;
+    let added = hall.alice.member.add(&[desktop.member.key_package().unwrap()]).unwrap();
+    assert_eq!(hall.alice.commit(&added).await["content"]["epoch"], 2);
+    hall.alice.member.merge().unwrap();
+    let is_welcome = |event: &Value| event["type"] == "m.mls.welcome";
+    let welcome = desktop.user.next_to_device(BOUND, is_welcome).await.unwrap()["content"].clone();
+    for _ in 0..3 {
+        hall.alice_updates().await;
+        hall.tree_is_written_anew().await;
+        hall.alice_updates().await;
+    }
+    let before = hall.explained();
+    let tree = |epoch: u64| json!({"room_id": hall.room, "want": "ratchet_tree", "epoch": epoch});
+    for (epoch, errcode) in [(0, "M_FORBIDDEN"), (1, "M_FORBIDDEN"), (9, "M_MLS_EPOCH_AHEAD")] {
+        let answer = desktop.request(tree(epoch)).await;
+        assert_eq!(answer["errcode"], errcode, "{answer}");
+        assert!(answer.get("ratchet_tree").is_none() && answer["advice"].is_string(), "{answer}");
+    }
+    let answer = desktop.request(tree(2)).await;
+    assert_eq!((&answer["epoch"], &answer["want"]), (&2.into(), &"ratchet_tree".into()), "{answer}");
+    assert_eq!((&welcome["epoch"], &answer["ratchet_tree"]), (&2.into(), &welcome["ratchet_tree"]));
+    let joined = hall.bob.request(tree(1)).await["ratchet_tree"].clone();
+    assert_ne!(joined, answer["ratchet_tree"]);
+    assert_eq!(hall.explained(), before);
+
+    let bytes = |value: &Value| decode(value.as_str().unwrap()).unwrap();
+    // A Welcome travels bare.
+    let whole = [&[0, 1, 0, 3], &bytes(&welcome["welcome"])[..]].concat();
+    desktop.member.join(&whole, &bytes(&answer["ratchet_tree"])).unwrap();
+    let asked = json!({"room_id": hall.room, "want": "commits", "from_epoch": 2});
+    for commit in desktop.request(asked).await["commits"].as_array().unwrap() {
+        desktop.member.hear(&bytes(&commit["message"])).unwrap();
+    }
+    assert_eq!(desktop.member.epoch().unwrap(), 8);
+    assert_eq!(
+        desktop.member.epoch_authenticator().unwrap(),
+        hall.alice.member.epoch_authenticator().unwrap()
+    );
     hall.house.stop().await.unwrap();
 }
 

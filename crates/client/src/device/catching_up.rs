@@ -55,6 +55,9 @@ impl Device {
 
     /// After a start: the questions that have no answer yet, and the one for what a commit waits for that is to be made again.
     pub(super) fn ask_again(&mut self, room_id: &RoomId, step: &mut Step) {
+        if self.state.rooms.get(room_id).is_some_and(|room| room.tree.is_some()) {
+            self.ask_for_tree(room_id, None, step);
+        }
         let Some(room) = self.state.rooms.get(room_id) else { return };
         if room.catching_up.is_some() || room.again.is_some() {
             self.ask_for_commits(room_id, step);
@@ -65,7 +68,7 @@ impl Device {
     }
 
     /// Sends a question, and gives its name.
-    fn ask(&mut self, room_id: &RoomId, want: Want, step: &mut Step) -> Option<String> {
+    pub(super) fn ask(&mut self, room_id: &RoomId, want: Want, step: &mut Step) -> Option<String> {
         let request_id = match self.new_request_id() {
             Ok(request_id) => request_id,
             Err(error) => {
@@ -96,6 +99,7 @@ impl Device {
         let id = response.request_id.as_str();
         let about = self.state.rooms.iter().find(|(_, room)| {
             let asked = room.catching_up.as_deref() == Some(id)
+                || room.tree.as_deref() == Some(id)
                 || room.asking.as_ref().is_some_and(|asking| asking.is(id));
             asked && room.service.as_ref().is_some_and(|service| service.user == *sender)
         });
@@ -103,6 +107,9 @@ impl Device {
             return step.ignore("an answer to nothing that was asked");
         };
         let Some(room) = self.state.rooms.get_mut(&room_id) else { return };
+        if room.tree.as_deref() == Some(id) {
+            return self.hear_tree(&room_id, response.answer, content, step);
+        }
         let commits = room.catching_up.as_deref() == Some(id);
         match response.answer {
             Answer::Commits(page) if commits && page.room_id == room_id => {

@@ -13,7 +13,7 @@ use super::outgoing::Out;
 use super::{DeviceError, TransferId, Wish};
 
 /// The version of the written form.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Everything besides what OpenMLS stores.
 #[derive(Serialize, Deserialize)]
@@ -89,6 +89,10 @@ pub(super) struct Room {
     pub(super) group_info: Option<String>,
     /// A Welcome of the room's service that cannot be used yet.
     pub(super) welcome: Option<String>,
+    /// The question for its tree, which the media repository does not have.
+    pub(super) tree: Option<String>,
+    /// How often that was asked.
+    pub(super) tree_tries: u32,
     /// It waited until the service was known; what came from the service meanwhile was not heard.
     pub(super) behind: bool,
     /// Commits by the epoch that they make.

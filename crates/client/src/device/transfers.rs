@@ -21,7 +21,7 @@ impl Device {
         let size_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size_bytes != download.size_bytes || Sha256::of(bytes) != download.sha256 {
             step.tell(Event::BlobRefused { room_id: room_id.clone(), mxc: download.mxc.clone() });
-            self.do_without(&room_id, download.purpose, &mut step);
+            self.do_without(&download, &mut step);
             return self.finish(step);
         }
         self.put_in(&download, bytes);
@@ -83,10 +83,14 @@ impl Device {
         *text = content.to_string();
     }
 
-    /// Bytes that are not those that were announced: what they belong to is dropped.
-    fn do_without(&mut self, room_id: &RoomId, purpose: Purpose, step: &mut Step) {
+    /// Bytes that are not those that were announced: what they belong to is dropped. The tree of a Welcome the service still has.
+    fn do_without(&mut self, download: &Download, step: &mut Step) {
+        let room_id = &download.room_id;
+        if download.purpose == Purpose::Welcome && self.ask_for_tree(room_id, Some(&download.blob()), step) {
+            return;
+        }
         let Some(room) = self.state.rooms.get_mut(room_id) else { return };
-        match purpose {
+        match download.purpose {
             Purpose::Commit(epoch) => {
                 // It is asked for when the next one comes, or by the caller.
                 room.ahead.remove(&epoch);

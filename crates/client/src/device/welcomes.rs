@@ -4,9 +4,12 @@
 //! takes the store's place only when the device is in.
 
 use maypole_core::ids::{RoomId, UserId};
-use maypole_room::bytes::Bytes;
+use maypole_core::limits;
+use maypole_room::bytes::{Blob, Bytes};
 use maypole_room::names::Prefix;
 use maypole_room::receipt::RoomReceipt;
+use maypole_room::request::Want;
+use maypole_room::response::{Answer, Refused};
 use maypole_room::welcome_event::WelcomeEvent;
 use openmls::prelude::{GroupId, MlsGroup, OpenMlsProvider as _, StagedWelcome};
 use openmls_rust_crypto::OpenMlsRustCrypto;
@@ -41,6 +44,7 @@ impl Device {
             return step.ignore("a Welcome to a group in which the device has a leaf");
         }
         room.welcome = Some(content);
+        (room.tree, room.tree_tries) = (None, 0);
         room.service = Some(Service { unstable, ..service });
         step.changed = true;
         self.use_waiting_welcome(&room_id, step);
@@ -65,7 +69,7 @@ impl Device {
             self.fetch(room_id, Purpose::Welcome, &blob, step);
             return true;
         }
-        room.welcome = None;
+        (room.welcome, room.tree) = (None, None);
         step.changed = true;
         match self.join_by_welcome(room_id, &event, &service) {
             Ok(problems) => {
@@ -86,6 +90,56 @@ impl Device {
                 step.tell(Event::WelcomeRefused { room_id: room_id.clone(), problem });
                 false
             }
+        }
+    }
+
+    /// Asks the service for the tree of the Welcome that waits in a room, unless that was done too often or the tree is not this
+    /// blob, if one is named. Whether it is asked for.
+    pub(super) fn ask_for_tree(&mut self, room_id: &RoomId, lacking: Option<&Blob>, step: &mut Step) -> bool {
+        let Some(room) = self.state.rooms.get_mut(room_id) else { return false };
+        let content = room.welcome.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let Some(event) = content.and_then(|content| WelcomeEvent::read(&content).ok()) else { return false };
+        let is_it = |lacking| matches!(&event.ratchet_tree, Bytes::Blob(tree) if tree == lacking);
+        if room.tree_tries >= limits::CLIENT_TRIES || !lacking.is_none_or(is_it) {
+            return false;
+        }
+        room.tree_tries += 1;
+        let asked = self.ask(room_id, Want::RatchetTree { epoch: event.epoch }, step);
+        let Some(room) = self.state.rooms.get_mut(room_id) else { return false };
+        room.tree = asked;
+        room.tree.is_some()
+    }
+
+    /// The answer to that.
+    pub(super) fn hear_tree(&mut self, room_id: &RoomId, answer: Answer, content: &Value, step: &mut Step) {
+        let Some(room) = self.state.rooms.get_mut(room_id) else { return };
+        match answer {
+            Answer::RatchetTree(found) if found.room_id == *room_id => {
+                room.tree = None;
+                step.changed = true;
+                let welcome =
+                    room.welcome.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+                let is_its = |welcome: &Value| welcome.get("epoch") == Some(&found.epoch.get().into());
+                if let Some(mut welcome) = welcome.filter(is_its) {
+                    if let Some(tree) = welcome.get_mut("ratchet_tree") {
+                        *tree = found.ratchet_tree.to_value();
+                    }
+                    room.welcome = Some(welcome.to_string());
+                    self.use_waiting_welcome(room_id, step);
+                }
+            }
+            Answer::Refused(Refused { errcode, .. }) => {
+                // What may pass is asked again after a start.
+                if !matches!(errcode.as_str(), "M_LIMIT_EXCEEDED" | "M_MLS_UNAVAILABLE") {
+                    (room.welcome, room.tree) = (None, None);
+                    let problem = "its tree is not to be had".into();
+                    step.tell(Event::WelcomeRefused { room_id: room_id.clone(), problem });
+                }
+                step.changed = true;
+                let (room_id, content) = (room_id.clone(), content.clone());
+                step.tell(Event::Refused { room_id, wish: None, errcode, content });
+            }
+            _ => step.ignore("an answer to another question"),
         }
     }
 

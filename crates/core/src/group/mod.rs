@@ -32,7 +32,7 @@ pub(crate) use decision::Effect;
 pub use decision::{Added, Decision, Told};
 pub use issue::ToSign;
 pub use orders::{Order, heed};
-pub use records::{Entry, Frozen, Head, Snapshot, Staged};
+pub use records::{Entry, Frozen, Head, Snapshot, SnapshotAt, Staged};
 pub use standing::Standing;
 pub use terms::Terms;
 #[cfg(test)]
@@ -99,6 +99,27 @@ impl Restoring {
     /// The next entry of its log.
     pub fn replay(&mut self, entry: &Entry) -> Result<(), RestoreError> {
         self.0.replay(&entry.delta).map_err(|error| RestoreError::Delta(entry.epoch, error))
+    }
+
+    /// The ratchet tree of the epoch that it has come to, as MLS writes it.
+    pub fn ratchet_tree(&self) -> Vec<u8> {
+        self.0.ratchet_tree()
+    }
+
+    /// The hash of that tree.
+    pub fn tree_hash(&self) -> Vec<u8> {
+        self.0.tree_hash().to_vec()
+    }
+
+    /// The snapshot of that epoch.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.0.snapshot()
+    }
+
+    /// Whether a device has a leaf in that tree.
+    pub fn has_leaf(&self, client: &ClientId, terms: &dyn Terms) -> bool {
+        let mut members = self.0.members().filter_map(|member| terms.client(member.identity()?));
+        members.any(|member| member == *client)
     }
 
     /// It stands where the head says, and what waits is there again.

@@ -35,10 +35,15 @@ pub struct Head {
 impl Head {
     /// About how many bytes the group may take in memory that stands here, as can be told before it is read.
     pub fn weight_bytes(&self) -> usize {
-        let stored = usize::try_from(self.snapshot_bytes.saturating_add(self.delta_bytes));
-        let unpacked = stored.unwrap_or(usize::MAX).saturating_mul(limits::GROUP_UNPACKED);
-        unpacked.saturating_add(limits::GROUP_BASE_BYTES)
+        unpacked_bytes(self.snapshot_bytes, self.delta_bytes)
     }
+}
+
+/// About how many bytes a group may take in memory of which so many are stored.
+fn unpacked_bytes(snapshot_bytes: u64, delta_bytes: u64) -> usize {
+    let stored = usize::try_from(snapshot_bytes.saturating_add(delta_bytes));
+    let unpacked = stored.unwrap_or(usize::MAX).saturating_mul(limits::GROUP_UNPACKED);
+    unpacked.saturating_add(limits::GROUP_BASE_BYTES)
 }
 
 /// One epoch of a group's log: what began it, and what it needs to be told again.
@@ -75,6 +80,23 @@ pub struct Snapshot {
     pub epoch: Epoch,
     /// The group, as the engine writes it.
     pub bytes: Vec<u8>,
+}
+
+/// That there is a snapshot of an epoch, and how large it is, as can be told without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotAt {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// About how many bytes it has.
+    pub bytes: u64,
+}
+
+impl SnapshotAt {
+    /// About how many bytes a group may take in memory that is brought back from here and led on to before the next one:
+    /// that was written when the deltas had outgrown this one.
+    pub fn weight_bytes(&self) -> usize {
+        unpacked_bytes(self.bytes, self.bytes.max(limits::SNAPSHOT_EVERY_BYTES))
+    }
 }
 
 /// That a group takes no commands until it is unfrozen.

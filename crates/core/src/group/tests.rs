@@ -12,6 +12,7 @@ mod must_go;
 mod orders;
 mod party;
 mod proposals;
+mod trees;
 mod turns;
 mod writes;
 

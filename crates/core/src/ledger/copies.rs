@@ -2,7 +2,7 @@
 
 use super::{Ledger, LedgerError};
 use crate::batch::{Backend, BackendError, Expect, Op};
-use crate::group::{Entry, Frozen, Head, Snapshot};
+use crate::group::{Entry, Frozen, Snapshot};
 use crate::ids::{Epoch, GroupId, Sha256};
 use crate::limits;
 use crate::records::{Depths, Incoming, Progress, SetAside, SetAsideKind};
@@ -44,27 +44,21 @@ impl<B: Backend> Ledger<B> {
         Ok(())
     }
 
-    /// Puts parts of a group back that were damaged: entries of its log, and its tree, with the head that names that. The group
-    /// stays where it stands, and whoever calls this has seen that the parts lead there. Broken off in between, what is not put
-    /// back yet is damaged, as before.
+    /// Puts parts of a group back that were damaged: entries of its log, and trees. The group stays where it stands, and whoever
+    /// calls this has seen that the parts lead there. Broken off in between, what is not put back yet is damaged, as before.
     pub async fn mend(
         &self,
         group: &GroupId,
         at: Epoch,
         entries: Vec<Entry>,
-        tree: Option<(Head, Snapshot)>,
+        trees: Vec<Snapshot>,
     ) -> Result<(), LedgerError> {
-        if tree.as_ref().is_some_and(|(head, _)| head.group != *group || head.epoch != at) {
-            let what = "a group that is mended stays where it stands".to_owned();
-            return Err(LedgerError::Unavailable(what));
-        }
         let stands = || vec![Expect::GroupAt(group.clone(), Some(at))];
         for entry in entries {
             self.write("mend_entry", stands(), vec![Op::Append(group.clone(), entry)]).await?;
         }
-        if let Some((head, snapshot)) = tree {
-            let back = vec![Op::PutSnapshot(group.clone(), snapshot), Op::SetHead(head)];
-            self.write("mend_tree", stands(), back).await?;
+        for tree in trees {
+            self.write("mend_tree", stands(), vec![Op::PutSnapshot(group.clone(), tree)]).await?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What is written of groups: a command staged, a decision, a refusal of what was staged; and how a group is read back.
 
+use super::trees::damaged;
 use super::{Answered, Durable, Ledger, LedgerError};
 use crate::batch::{Backend, BackendError, Expect, Op};
 use crate::group::{
@@ -270,40 +271,6 @@ impl<B: Backend> Ledger<B> {
         Ok(self.backend.groups(after, limit).await?)
     }
 
-    /// Removes the oldest epochs from a group's log, a page of those that need not be kept: neither among the newest, nor
-    /// young, nor needed to bring the group back. `key` says under which key an epoch's acceptance is remembered, which is
-    /// forgotten with it. Says how many were removed; a full page may not be the last.
-    pub async fn trim(
-        &self,
-        group: &GroupId,
-        key: impl Fn(&Entry) -> Option<AnswerKey> + Send,
-        now: Timestamp,
-    ) -> Result<usize, LedgerError> {
-        let Some(head) = self.backend.head(group).await? else { return Ok(0) };
-        let Some(beyond) = head.epoch.get().checked_sub(limits::LOG_KEPT_EPOCHS) else { return Ok(0) };
-        // The newest snapshot stands for its own epoch; the log leads on from there.
-        let last = beyond.min(head.snapshot_epoch.get());
-        let mut next = self.backend.log_begins(group).await?;
-        let (mut ops, mut count) = (Vec::new(), 0_usize);
-        'pages: while let Some(from) = next.filter(|from| from.get() <= last) {
-            let page = self.backend.log(group, from, limits::LOG_PAGE).await?;
-            next = page.last().and_then(|entry| entry.epoch.next());
-            for entry in &page {
-                let is_young = entry.accepted_at.plus(limits::LOG_KEPT_FOR) > now;
-                if is_young || entry.epoch.get() > last || count >= limits::LOG_TRIMMED_AT_ONCE {
-                    break 'pages;
-                }
-                count = count.saturating_add(1);
-                ops.push(Op::RemoveEntry(group.clone(), entry.epoch));
-                ops.extend(key(entry).map(Op::Forget));
-            }
-        }
-        if count > 0 {
-            self.write("trim", Vec::new(), ops).await?;
-        }
-        Ok(count)
-    }
-
     /// A group, brought back from its newest snapshot and the log after it.
     /// Another process may move it meanwhile: then it is read again.
     pub async fn group(&self, id: &GroupId, terms: &dyn Terms) -> Result<Option<Group>, LedgerError> {
@@ -320,21 +287,12 @@ impl<B: Backend> Ledger<B> {
 
     async fn read_group(&self, id: &GroupId, terms: &dyn Terms) -> Result<Option<Group>, LedgerError> {
         let Some((head, agenda)) = self.head_and_agenda(id).await? else { return Ok(None) };
-        let damaged = |what: String| LedgerError::Damaged(format!("group {id:?}: {what}"));
-        let snapshot = self.backend.snapshot(id).await?;
-        let snapshot = snapshot.ok_or_else(|| damaged("it has no snapshot".to_owned()))?;
-        let restored = |error: RestoreError| damaged(error.to_string());
+        let snapshot = self.backend.snapshot(id, head.epoch).await?;
+        let snapshot = snapshot.ok_or_else(|| damaged(id, "it has no snapshot".to_owned()))?;
+        let restored = |error: RestoreError| damaged(id, error.to_string());
         let mut restoring = Restoring::begin(&snapshot).map_err(restored)?;
-        let mut from = snapshot.epoch.next();
-        while let Some(first) = from.filter(|first| *first <= head.epoch) {
-            let page = self.backend.log(id, first, limits::LOG_PAGE).await?;
-            let Some(last) = page.last() else {
-                return Err(damaged(format!("its log ends before epoch {first}")));
-            };
-            from = last.epoch.next();
-            for entry in page.iter().filter(|entry| entry.epoch <= head.epoch) {
-                restoring.replay(entry).map_err(restored)?;
-            }
+        if let Some(lacking) = self.replay(id, &mut restoring, snapshot.epoch, head.epoch).await? {
+            return Err(damaged(id, format!("its log lacks epoch {lacking}")));
         }
         restoring.finish(head, agenda, terms).map(Some).map_err(restored)
     }

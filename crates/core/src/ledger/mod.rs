@@ -3,9 +3,11 @@
 mod copies;
 mod directory;
 mod groups;
+mod trees;
 mod work;
 
 pub use copies::Recovered;
+pub use trees::Past;
 
 use crate::batch::{Backend, BackendError, Batch, Expect, Op};
 use crate::group::Group;

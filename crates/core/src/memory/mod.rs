@@ -19,7 +19,7 @@ pub use records::Records;
 
 use crate::batch::{Backend, BackendError, Batch, has_room};
 use crate::directory::{LastResort, Shelved, Standing, Stock};
-use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, SnapshotAt, Staged};
 use crate::ids::{
     ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, ProcessId, Sha256, ShelfPlace, SyncToken,
     UserId,
@@ -172,8 +172,13 @@ impl Backend for Memory {
         self.ask(|records| records.agenda(group)).await
     }
 
-    async fn snapshot(&self, group: &GroupId) -> Found<Option<Snapshot>> {
-        self.ask(|records| records.snapshot(group)).await
+    async fn snapshot(&self, group: &GroupId, at_or_before: Epoch) -> Found<Option<Snapshot>> {
+        self.ask(|records| records.snapshot(group, at_or_before)).await
+    }
+
+    async fn snapshots(&self, group: &GroupId, from: Epoch, limit: usize) -> Found<Vec<SnapshotAt>> {
+        let all = self.ask(|records| records.snapshots(group, from)).await?;
+        Ok(all.into_iter().take(limit).collect())
     }
 
     async fn log(&self, group: &GroupId, from: Epoch, limit: usize) -> Found<Vec<Entry>> {

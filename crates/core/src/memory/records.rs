@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::batch::{Batch, Expect, Op};
 use crate::directory::{KeyPackage, LastResort, Shelved, Standing, Stock};
-use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, Staged};
+use crate::group::{Agenda, Entry, Frozen, Head, Snapshot, SnapshotAt, Staged};
 use crate::ids::{
     ClientId, Epoch, GroupId, InboxSeq, KeyPackageRef, OwedId, Sha256, ShelfPlace, SyncToken, UserId,
 };
@@ -30,7 +30,7 @@ pub struct Records {
     heads: BTreeMap<GroupId, Head>,
     agendas: BTreeMap<GroupId, Agenda>,
     logs: BTreeMap<(GroupId, Epoch), Entry>,
-    snapshots: BTreeMap<GroupId, Snapshot>,
+    snapshots: BTreeMap<(GroupId, Epoch), Snapshot>,
     staged: BTreeMap<GroupId, Staged>,
     frozen: BTreeMap<GroupId, Frozen>,
     /// In the order of their arrival.
@@ -129,7 +129,10 @@ impl Records {
             Op::SetAgenda(agenda) => drop(self.agendas.insert(agenda.group.clone(), agenda)),
             Op::Append(group, entry) => drop(self.logs.insert((group, entry.epoch), entry)),
             Op::RemoveEntry(group, epoch) => drop(self.logs.remove(&(group, epoch))),
-            Op::PutSnapshot(group, snapshot) => drop(self.snapshots.insert(group, snapshot)),
+            Op::PutSnapshot(group, snapshot) => {
+                self.snapshots.insert((group, snapshot.epoch), snapshot);
+            }
+            Op::RemoveSnapshot(group, epoch) => drop(self.snapshots.remove(&(group, epoch))),
             Op::Stage(staged) => drop(self.staged.insert(staged.group().clone(), staged)),
             Op::Unstage(group) => drop(self.staged.remove(&group)),
             Op::Freeze(group, frozen) => drop(self.frozen.insert(group, frozen)),
@@ -251,9 +254,20 @@ impl Records {
         self.agendas.get(group).cloned()
     }
 
-    /// A group's newest snapshot.
-    pub fn snapshot(&self, group: &GroupId) -> Option<Snapshot> {
-        self.snapshots.get(group).cloned()
+    /// A group's newest snapshot of those at or before an epoch.
+    pub fn snapshot(&self, group: &GroupId, at_or_before: Epoch) -> Option<Snapshot> {
+        let mut before = self.snapshots.range((group.clone(), Epoch::ZERO)..=(group.clone(), at_or_before));
+        before.next_back().map(|(_, snapshot)| snapshot.clone())
+    }
+
+    /// The newest snapshot at or before an epoch, and those after it, in order.
+    pub fn snapshots(&self, group: &GroupId, from: Epoch) -> Vec<SnapshotAt> {
+        let first = self.snapshot(group, from).map_or(Epoch::ZERO, |snapshot| snapshot.epoch);
+        let later = self.snapshots.range((group.clone(), first)..);
+        let of_group = later.take_while(|((of, _), _)| of == group).map(|(_, snapshot)| snapshot);
+        of_group
+            .map(|snapshot| SnapshotAt { epoch: snapshot.epoch, bytes: snapshot.bytes.len() as u64 })
+            .collect()
     }
 
     /// Entries of a group's log from an epoch on, in order.

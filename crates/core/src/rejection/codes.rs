@@ -97,8 +97,13 @@ codes! {
         "Wait for the commit that removes it. If the user is in the room, join again then by an external commit.";
     /// See [`super::Rejection::EpochGone`].
     EpochGone, "M_MLS_EPOCH_GONE", 410, remembered,
-        "The commits that are asked for lie too far back; `oldest_epoch` says from which epoch on they can be had.",
+        "What is asked for lies too far back; `oldest_epoch` says from which epoch on commits, or trees, can be had.",
         "Ask for `group_info` and join again by an external commit.";
+    /// See [`super::Rejection::EpochAhead`].
+    EpochAhead, "M_MLS_EPOCH_AHEAD", 404, asked anew,
+        "What is asked for is of an epoch that the group has not come to; `current_epoch` says where it is.",
+        "Ask again when the commit that begins the epoch was accepted; if it had been, the service has lost it: ask for \
+         `group_info` and join again by an external commit.";
     /// See [`super::Rejection::Invalid`].
     InvalidCommit, "M_MLS_INVALID_COMMIT", 400, remembered,
         "The commit breaks a rule of MLS; `check` names it and `section` says where it stands.",

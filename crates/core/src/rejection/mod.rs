@@ -92,6 +92,14 @@ pub enum Rejection {
         /// The oldest that can be.
         oldest: Epoch,
     },
+    /// What is asked for has not come yet.
+    #[error("epoch {asked} has not begun; the group is in epoch {current}")]
+    EpochAhead {
+        /// The epoch that was asked for.
+        asked: Epoch,
+        /// The epoch that the group is in.
+        current: Epoch,
+    },
     /// One of the structures breaks a rule.
     #[error("{}: {} ({})", part.noun(), check.problem, check.section)]
     Invalid {
@@ -240,6 +248,7 @@ impl Rejection {
             Self::MissingProposals { .. } => Code::MissingProposals,
             Self::Leaving => Code::Leaving,
             Self::EpochGone { .. } => Code::EpochGone,
+            Self::EpochAhead { .. } => Code::EpochAhead,
             Self::Invalid { part: Part::Commit | Part::Message, .. } => Code::InvalidCommit,
             Self::Invalid { part: Part::Proposal, .. } => Code::InvalidProposal,
             Self::Invalid { part: Part::GroupInfo, .. } => Code::InvalidGroupInfo,

@@ -13,7 +13,7 @@ use super::service::{ANSWER, COMMIT, PROPOSAL, WELCOME, number_of};
 use super::writes::Write;
 use crate::batch::Op;
 use crate::group::{Agenda, Does, Entry, FreezeCause, Head, Staged};
-use crate::ids::{ClientId, GroupId, InboxSeq, OwedId, Sha256};
+use crate::ids::{ClientId, Epoch, GroupId, InboxSeq, OwedId, Sha256};
 use crate::limits;
 use crate::memory::{Records, Written};
 use crate::records::{Answer, AnswerKey, Delivery, Incoming, Owed, Progress};
@@ -49,6 +49,7 @@ pub(super) struct Books {
     pub(super) staged_ever: u64,
     pub(super) snapshots: u64,
     pub(super) trimmed: u64,
+    pub(super) looked_back: u64,
     pub(super) repeated: u64,
     pub(super) withheld: u64,
     pub(super) begun_anew: u64,
@@ -83,6 +84,7 @@ impl Books {
             staged_ever: 0,
             snapshots: 0,
             trimmed: 0,
+            looked_back: 0,
             repeated: 0,
             withheld: 0,
             begun_anew: 0,
@@ -505,9 +507,13 @@ impl Books {
                 begins.get() <= (circle.epoch + 1).saturating_sub(limits::LOG_KEPT_EPOCHS),
                 "the newest are kept"
             );
-            let snapshot = records.snapshot(group).unwrap().epoch;
+            let snapshot = records.snapshot(group, head.epoch).unwrap().epoch;
             assert_eq!(snapshot, head.snapshot_epoch);
-            assert!(begins.get() <= snapshot.get() + 1, "the log leads on from the snapshot");
+            let kept = records.snapshots(group, Epoch::ZERO);
+            assert!(kept[0].epoch <= begins, "each epoch has a snapshot at or before it");
+            let cut = kept.get(1).map_or(0, |next| next.epoch.get());
+            let may_go = (circle.epoch + 1).saturating_sub(limits::LOG_KEPT_EPOCHS);
+            assert!(kept[0].epoch == begins || cut <= may_go, "what is cut is cut up to a snapshot");
             assert_eq!(records.agenda(group).map_or(0, |agenda| agenda.revision), circle.revision);
         }
         let open: Vec<InboxSeq> = records.inbox(None, usize::MAX).iter().map(|row| row.seq).collect();

@@ -9,8 +9,8 @@ use crate::auth::Authenticated;
 use crate::batch::Expect;
 use crate::group::tests::{Here, signatures};
 use crate::group::{Entry, Frozen, Order, heed};
-use crate::ids::{FreezeReason, GroupId, Lane, OwedId, Sha256, SyncToken};
-use crate::ledger::LedgerError;
+use crate::ids::{Epoch, FreezeReason, GroupId, Lane, OwedId, Sha256, SyncToken};
+use crate::ledger::{LedgerError, Past};
 use crate::records::{AnswerKey, Delivery, InboxItem, Incoming, OwedRow};
 use crate::shares::Shares;
 
@@ -153,4 +153,26 @@ pub(super) async fn forget(process: Rc<Process>, group: GroupId) {
             Err(error) => house.failed(&error),
         }
     }
+    if let Err(error) = look_back(&process, &group).await {
+        house.failed(&error);
+    }
+}
+
+/// The trees of two epochs of a log are those that they had, unless somebody cuts the log meanwhile.
+async fn look_back(process: &Process, group: &GroupId) -> Result<(), LedgerError> {
+    let (ledger, books) = (&process.ledger, &process.house.books);
+    let (Some(begins), Some(head)) = (ledger.log_begins(group).await?, ledger.head(group).await?) else {
+        return Ok(());
+    };
+    let middle = Epoch::new(begins.get().midpoint(head.epoch.get())).unwrap();
+    for epoch in [begins, middle] {
+        match ledger.tree_at(group, epoch).await? {
+            Past::Kept(past) => {
+                assert_eq!(past.tree_hash(), books.borrow().tree_hash(group, epoch.get()), "as it was");
+                books.borrow_mut().looked_back += 1;
+            }
+            Past::Gone { oldest } => assert!(oldest > epoch, "only the oldest are gone"),
+        }
+    }
+    Ok(())
 }

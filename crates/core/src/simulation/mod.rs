@@ -33,7 +33,7 @@ const RARE: &[u64] = &[39];
 const FAILED_ONCE: &[u64] = &[];
 
 /// What an ordinary run must have met; a simulation in which nothing happens finds nothing.
-const MUST_HAPPEN: [&str; 40] = [
+const MUST_HAPPEN: [&str; 41] = [
     "answers given again",
     "as many devices wanted as there may be",
     "changes of what is owed",
@@ -72,6 +72,7 @@ const MUST_HAPPEN: [&str; 40] = [
     "overtaken",
     "snapshots",
     "staged",
+    "trees of epochs that have passed",
     "uploads refused",
     "Welcomes withheld",
 ];
@@ -108,6 +109,7 @@ impl Figures {
         self.add("overtaken", books.overtaken);
         self.add("snapshots", books.snapshots);
         self.add("epochs trimmed", books.trimmed);
+        self.add("trees of epochs that have passed", books.looked_back);
         self.add("generations begun anew", books.begun_anew);
         self.add("Welcomes withheld", books.withheld);
         self.add("as many devices wanted as there may be", books.most_wanted);

@@ -24,7 +24,7 @@ fn belongs(name: &str, op: &Op) -> bool {
         "amend" => answers || matches!(op, Op::SetAgenda(_)),
         "settle" => matches!(op, Op::Settle(_)),
         "forget" => matches!(op, Op::Forget(_)),
-        "trim" => matches!(op, Op::RemoveEntry(..) | Op::Forget(_)),
+        "trim" => matches!(op, Op::RemoveEntry(..) | Op::RemoveSnapshot(..) | Op::Forget(_)),
         "freeze" => matches!(op, Op::Freeze(..)),
         "unfreeze" => matches!(op, Op::Unfreeze(_)),
         "shelve" => matches!(op, Op::Shelve(_) | Op::Discard(_)),

@@ -23,7 +23,7 @@ use crate::storage::conformance::samples::{
 use crate::storage::postgres::Store;
 
 /// How many kinds of operations there are.
-const OPS: usize = 30;
+const OPS: usize = 31;
 /// How many kinds of expectations there are.
 const EXPECTS: usize = 15;
 
@@ -93,6 +93,7 @@ fn batches() -> [Batch; 5] {
             Op::Owe(owed(5, 5_000)),
             Op::Owe(owed(6, 50)),
             Op::RemoveEntry(group(1), epoch(4)),
+            Op::RemoveSnapshot(group(1), epoch(3)),
             Op::Forget(key(1)),
         ],
     );
@@ -164,6 +165,7 @@ fn kind_of(op: &Op) -> usize {
         Op::Append(..) => 14,
         Op::RemoveEntry(..) => 15,
         Op::PutSnapshot(..) => 16,
+        Op::RemoveSnapshot(..) => 30,
         Op::Stage(_) => 17,
         Op::Unstage(_) => 18,
         Op::Freeze(..) => 19,

@@ -95,19 +95,42 @@ async fn a_damaged_record_of_a_group_stays_and_says_so() {
     for _ in 0..2 {
         assert!(matches!(store.head(&group(1)).await, Err(BackendError::Damaged(_))));
         assert!(matches!(store.log(&group(1), epoch(0), 10).await, Err(BackendError::Damaged(_))));
-        assert!(matches!(store.snapshot(&group(1)).await, Err(BackendError::Damaged(_))));
+        assert!(matches!(store.snapshot(&group(1), epoch(9)).await, Err(BackendError::Damaged(_))));
         assert!(matches!(store.staged(&group(1)).await, Err(BackendError::Damaged(_))));
         assert!(matches!(store.agenda(&group(1)).await, Err(BackendError::Damaged(_))));
         assert!(matches!(store.frozen(&group(1)).await, Err(BackendError::Damaged(_))));
     }
     assert_eq!(store.head(&group(2)).await.unwrap(), Some(head(2, 5, 50)));
     assert_eq!(store.log(&group(2), epoch(0), 10).await.unwrap(), [entry(5, 50)]);
-    assert_eq!(store.snapshot(&group(2)).await.unwrap(), Some(snapshot(5, 50)));
+    assert_eq!(store.snapshot(&group(2), epoch(9)).await.unwrap(), Some(snapshot(5, 50)));
     assert_eq!(store.agenda(&group(2)).await.unwrap(), Some(agenda(2, 3, 50)));
     assert_eq!(store.staged(&group(2)).await.unwrap(), Some(staged(2, 7, 50)));
     assert_eq!(store.frozen_groups(9).await.unwrap(), [(group(2), frozen(2, 50))]);
     assert_eq!(store.groups(None, 9).await.unwrap(), [group(2)]);
     assert_eq!(store.quarantined().await.unwrap(), 0);
+    place.close(store).await;
+}
+
+#[tokio::test]
+async fn a_damaged_tree_of_an_epoch_that_has_passed_hides_no_other() {
+    let server = Server::start().await;
+    let place = server.schema();
+    let store = place.open().await;
+    let trees = [2, 5, 9].map(|at| Op::PutSnapshot(group(1), snapshot(at, 50)));
+    store.apply(batch(Vec::new(), trees.into())).await.unwrap();
+    assert_eq!(place.run(&format!("UPDATE snapshots {FLIP} WHERE epoch = 5")).await, 1);
+    for at in [5, 6, 8] {
+        assert!(matches!(store.snapshot(&group(1), epoch(at)).await, Err(BackendError::Damaged(_))));
+    }
+    assert_eq!(store.snapshot(&group(1), epoch(4)).await.unwrap(), Some(snapshot(2, 50)));
+    assert_eq!(store.snapshot(&group(1), epoch(9)).await.unwrap(), Some(snapshot(9, 50)));
+    let epochs = store.snapshots(&group(1), epoch(0), 9).await.unwrap();
+    assert_eq!(epochs.iter().map(|found| found.epoch.get()).collect::<Vec<_>>(), [2, 5, 9]);
+    // One in the row of another epoch is whole, and is not that epoch's.
+    place.run("UPDATE snapshots SET epoch = 7 WHERE epoch = 9").await;
+    assert!(matches!(store.snapshot(&group(1), epoch(9)).await, Err(BackendError::Damaged(_))));
+    store.apply(batch(Vec::new(), vec![Op::PutSnapshot(group(1), snapshot(5, 60))])).await.unwrap();
+    assert_eq!(store.snapshot(&group(1), epoch(6)).await.unwrap(), Some(snapshot(5, 60)));
     place.close(store).await;
 }
 

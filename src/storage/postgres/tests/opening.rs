@@ -4,7 +4,7 @@ use maypole_core::batch::{Backend as _, Op};
 
 use super::{CONNECTIONS, Server};
 use crate::storage::conformance::Place as _;
-use crate::storage::conformance::samples::{batch, message, user};
+use crate::storage::conformance::samples::{batch, epoch, group, message, snapshot, user};
 use crate::storage::postgres::connect::is_new_enough;
 use crate::storage::postgres::{OpenError, Store};
 
@@ -63,6 +63,27 @@ async fn tables_of_a_newer_program_and_changed_ones_are_refused() {
     place.run("UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1").await;
     let error = Store::open(&place.url(), CONNECTIONS).await.unwrap_err();
     assert!(matches!(error, OpenError::Foreign(_)), "{error:?}");
+}
+
+/// As the program before the second change of the tables left them: one tree of each group.
+#[tokio::test]
+async fn tables_of_an_older_program_are_changed_and_all_in_them_is_read() {
+    let server = Server::start().await;
+    let place = server.schema();
+    let store = place.open().await;
+    let trees =
+        vec![Op::PutSnapshot(group(1), snapshot(4, 9_000)), Op::PutSnapshot(group(2), snapshot(7, 50))];
+    store.apply(batch(Vec::new(), trees)).await.unwrap();
+    place.close(store).await;
+    place.run("ALTER TABLE snapshots DROP CONSTRAINT snapshots_pkey, ADD PRIMARY KEY (group_id)").await;
+    assert_eq!(place.run("DELETE FROM _sqlx_migrations WHERE version = 2").await, 1);
+    let store = place.open().await;
+    assert_eq!(store.snapshot(&group(1), epoch(9)).await.unwrap(), Some(snapshot(4, 9_000)));
+    store.apply(batch(Vec::new(), vec![Op::PutSnapshot(group(1), snapshot(6, 50))])).await.unwrap();
+    assert_eq!(store.snapshot(&group(1), epoch(5)).await.unwrap(), Some(snapshot(4, 9_000)));
+    assert_eq!(store.snapshot(&group(1), epoch(9)).await.unwrap(), Some(snapshot(6, 50)));
+    assert_eq!(store.snapshot(&group(2), epoch(9)).await.unwrap(), Some(snapshot(7, 50)));
+    place.close(store).await;
 }
 
 /// Tables of somebody else stay as they are.

@@ -82,7 +82,9 @@ async fn look(store: &Store, number: u64) -> Result<bool, maypole_core::batch::B
     let log = store.log(&id, epoch(0), 100).await?;
     whole &= log == (1..=EPOCHS).map(|at| entry(at, 500)).collect::<Vec<_>>();
     whole &= store.agenda(&id).await? == Some(agenda(number, EPOCHS, 100));
-    whole &= store.snapshot(&id).await? == Some(snapshot(EPOCHS, 600));
+    for at in 1..=EPOCHS {
+        whole &= store.snapshot(&id, epoch(at)).await? == Some(snapshot(at, 600));
+    }
     for at in 1..=EPOCHS {
         whole &= store.answer(key(number * 100 + at)).await? == Some(answer(number, 200, 1_000));
     }

@@ -152,7 +152,7 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
     let rows = [
         keys::of_group(Kind::Head, &group(1)),
         keys::entry(&group(1), 5),
-        keys::of_group(Kind::Snapshot, &group(1)),
+        keys::snapshot(&group(1), 4),
         keys::of_group(Kind::Staged, &group(1)),
         keys::of_group(Kind::Agenda, &group(1)),
         keys::of_group(Kind::Frozen, &group(1)),
@@ -166,7 +166,7 @@ async fn in_a_record_of_a_group_which_is_then_neither_new_nor_older() {
             let found = [
                 store.head(&group).await.map(|found| found == Some(head(1, 5, 10))),
                 store.log(&group, epoch(0), 9).await.map(|found| found == [entry(5, 100)]),
-                store.snapshot(&group).await.map(|found| found == Some(snapshot(4, 100))),
+                store.snapshot(&group, epoch(9)).await.map(|found| found == Some(snapshot(4, 100))),
                 store.staged(&group).await.map(|found| found == Some(staged(1, 7, 100))),
                 store.agenda(&group).await.map(|found| found == Some(agenda(1, 3, 100))),
                 store.frozen(&group).await.map(|found| found == Some(frozen(3, 10))),

@@ -126,7 +126,7 @@ async fn check_groups(store: &Store, acknowledged: &[u64]) {
         assert_eq!(log, (1..=at).map(|at| entry(at, size)).collect::<Vec<_>>());
         let owes = (at > 0).then(|| agenda(round, at, size));
         assert_eq!(store.agenda(&id).await.unwrap(), owes);
-        assert_eq!(store.snapshot(&id).await.unwrap(), (at > 0).then(|| snapshot(1, size)));
+        assert_eq!(store.snapshot(&id, epoch(9)).await.unwrap(), (at > 0).then(|| snapshot(1, size)));
         assert_eq!(store.frozen(&id).await.unwrap(), (at == 2).then(|| frozen(round, 10)));
         let waits = store.staged(&id).await.unwrap().map(|staged| staged.row.get());
         assert_eq!(waits, (at == 1).then_some(500 + round));

@@ -71,9 +71,9 @@ fn another_version_or_none_is_refused() {
     drop(Store::open(&place.path()).unwrap());
     let format = place.log().join("format");
     let good = fs::read(&format).unwrap();
-    fs::write(&format, "maypole store, version 2\n").unwrap();
+    fs::write(&format, "maypole store, version 3\n").unwrap();
     let refused = Store::open(&place.path()).unwrap_err();
-    assert!(matches!(refused, OpenError::Newer { found: 2, known: 1, .. }), "{refused:?}");
+    assert!(matches!(refused, OpenError::Newer { found: 3, known: 2, .. }), "{refused:?}");
     for bad in
         ["", "maypole store, version 1", "maypole store, version 0\n", "maypole store, version -1\n", "\u{0}"]
     {

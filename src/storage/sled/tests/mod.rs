@@ -6,6 +6,7 @@ mod damage;
 mod directory;
 mod faults;
 mod folder;
+mod former;
 mod forms;
 mod housekeeping;
 mod looks;

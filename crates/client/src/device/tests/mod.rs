@@ -11,6 +11,7 @@ mod printed;
 mod registering;
 mod restoring;
 mod transfers;
+mod trees;
 mod trusting;
 mod welcomes;
 mod wishes;

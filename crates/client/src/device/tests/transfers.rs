@@ -8,12 +8,12 @@ fn blob(bytes: &[u8], name: &str) -> Bytes {
     Bytes::Blob(Blob { mxc: format!("mxc://a.org/{name}"), sha256, size_bytes })
 }
 
-fn as_blob(bytes: &Bytes, name: &str) -> (Bytes, Vec<u8>) {
+pub(super) fn as_blob(bytes: &Bytes, name: &str) -> (Bytes, Vec<u8>) {
     let Bytes::Inline(inline) = bytes else { panic!() };
     (blob(inline, name), inline.clone())
 }
 
-fn download(actions: &[Action]) -> TransferId {
+pub(super) fn download(actions: &[Action]) -> TransferId {
     checked(actions);
     let ids: Vec<_> = actions
         .iter()

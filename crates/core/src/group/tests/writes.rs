@@ -87,8 +87,11 @@ impl Backend for Noting {
     async fn agenda(&self, _: &GroupId) -> Found<Option<Agenda>> {
         Ok(None)
     }
-    async fn snapshot(&self, _: &GroupId) -> Found<Option<Snapshot>> {
+    async fn snapshot(&self, _: &GroupId, _: Epoch) -> Found<Option<Snapshot>> {
         Ok(None)
+    }
+    async fn snapshots(&self, _: &GroupId, _: Epoch, _: usize) -> Found<Vec<SnapshotAt>> {
+        Ok(Vec::new())
     }
     async fn log(&self, _: &GroupId, _: Epoch, _: usize) -> Found<Vec<Entry>> {
         Ok(Vec::new())
@@ -154,7 +157,7 @@ impl Backend for Noting {
 }
 
 /// Nothing here waits for anything.
-fn done<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn done<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,
         Poll::Pending => panic!("it waits"),

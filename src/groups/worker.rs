@@ -376,9 +376,13 @@ impl<B: Backend> Shared<B> {
                     if allowed.is_ok() {
                         self.allowances().give_back(row.item.sender());
                     }
-                    let twin = matches!(&error, LedgerError::Conflict(expect) if matches!(**expect, Expect::NoAnswer(..)));
-                    if !twin {
-                        return Err(error);
+                    match error {
+                        LedgerError::Conflict(expect) if matches!(*expect, Expect::NoAnswer(..)) => {}
+                        // It is what is staged in its group, whose lane was left: it has its answer there.
+                        LedgerError::Conflict(expect) if matches!(*expect, Expect::NotStaged(_)) => {
+                            return Ok(Next::Command(Box::new(question)));
+                        }
+                        error => return Err(error),
                     }
                 }
             }

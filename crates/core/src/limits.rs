@@ -196,7 +196,7 @@ pub const RESERVED: Duration = Duration::from_secs(5);
 pub const RESERVED_AGAIN: Duration = Duration::from_mins(1);
 /// Devices of one group whose late commits are counted, and accounts whose reservations are known.
 pub const RACERS_WATCHED: usize = 1_024;
-/// How long a staged commit keeps others waiting.
+/// How long a staged commit keeps others waiting, and how often all that wait in a lane look again.
 pub const STAGED_FIRST: Duration = Duration::from_secs(5);
 
 // KeyPackages.

@@ -214,11 +214,16 @@ async fn an_invitation_of_a_commit_that_is_overtaken_stands_and_nothing_more_is_
     let guests = ["carol", "dan"].map(|guest| hall.guests[guest].key_package().unwrap());
     let both = hall.alice.add(&guests).unwrap();
     hall.alice.discard().unwrap();
-    let (worker, _) = hall.worker(2 * BOUND, Hold::of_everything());
+    let (worker, lanes) = hall.worker(2 * BOUND, Hold::of_everything());
     let update = hall.bob.update().unwrap();
     hall.bob.merge().unwrap();
     hall.hears(vec![sent("alice", "PHONE", &both), sent("bob", "PHONE", &update)]).await;
-    work_during(&worker, hall.left(0)).await;
+    work_during(&worker, async {
+        hall.left(0).await;
+        let ended = || async { Ok((lanes.open() == 0).then_some(())) };
+        eventually(BOUND, "what hangs to be given up", ended).await.unwrap();
+    })
+    .await;
     hall.is_quiet(2).await;
     assert_eq!(codes(&hall.has_told("alice", "PHONE").await), [STALE]);
     hall.is(Mood::Takes);

@@ -136,13 +136,6 @@ macro_rules! forward_questions {
             $via!(self, store => store.frozen(group).await)
         }
 
-        async fn frozen_groups(
-            &self,
-            limit: usize,
-        ) -> $crate::storage::forward::Told<Vec<(maypole_core::ids::GroupId, maypole_core::group::Frozen)>> {
-            $via!(self, store => store.frozen_groups(limit).await)
-        }
-
         async fn unanswered(
             &self,
             of: maypole_core::shares::Shares,

@@ -284,12 +284,6 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether and why a group is frozen.
     fn frozen(&self, group: &GroupId) -> impl Future<Output = Result<Option<Frozen>, BackendError>> + Send;
 
-    /// Groups that are frozen, in no order of meaning.
-    fn frozen_groups(
-        &self,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<(GroupId, Frozen)>, BackendError>> + Send;
-
     /// Says that a process is alive, which holds for a term; what it holds by that. A store that no second process can open
     /// gives everything to whoever asks.
     fn renew(

@@ -218,10 +218,6 @@ impl Backend for Store {
         self.ask(read::frozen(&self.pool, group)).await
     }
 
-    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
-        self.ask(read::frozen_groups(&self.pool, limit)).await
-    }
-
     async fn unanswered(
         &self,
         of: Shares,

@@ -206,19 +206,6 @@ pub(super) async fn staged_groups(pool: &PgPool, rows: usize) -> Result<Vec<(Gro
     Ok(found)
 }
 
-/// Groups that are frozen. One whose record is damaged is not among them: it says so when it is read.
-pub(super) async fn frozen_groups(pool: &PgPool, rows: usize) -> Result<Vec<(GroupId, Frozen)>, Failure> {
-    let query =
-        sqlx::query("SELECT group_id, record FROM frozen ORDER BY group_id LIMIT $1").bind(limit(rows));
-    let mut found = Vec::new();
-    for row in query.fetch_all(pool).await? {
-        let (id, record): (Vec<u8>, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
-        let frozen = open(Table::Frozen, &id, record).ok();
-        found.extend(GroupId::parse(id).zip(frozen));
-    }
-    Ok(found)
-}
-
 pub(super) async fn log_begins(pool: &PgPool, group: &GroupId) -> Result<Option<Epoch>, Failure> {
     let query = sqlx::query("SELECT min(epoch) FROM log WHERE group_id = $1").bind(group.as_bytes());
     let first: Option<i64> = query.fetch_one(pool).await?.try_get(0)?;

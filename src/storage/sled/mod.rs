@@ -356,10 +356,6 @@ impl Backend for Store {
         Ok(found.map(|found| found.frozen))
     }
 
-    async fn frozen_groups(&self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, BackendError> {
-        self.read(move |engine| engine.frozen_groups(limit).map(Ok)).await
-    }
-
     async fn stocked(
         &self,
         client: &ClientId,

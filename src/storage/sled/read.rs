@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use maypole_core::batch::{BackendError, has_room};
-use maypole_core::group::{Entry, Frozen, Head, Snapshot, SnapshotAt, Staged};
+use maypole_core::group::{Entry, Head, Snapshot, SnapshotAt, Staged};
 use maypole_core::ids::{Epoch, GroupId, InboxSeq, OwedId};
 use maypole_core::limits;
 use maypole_core::records::{Answer, AnswerKey, InboxItem, InboxRow, Owed, OwedRow, SetAside};
@@ -12,7 +12,6 @@ use maypole_core::time::Timestamp;
 
 use super::apply::damaged;
 use super::engine::{Changes, Engine, Loaded};
-use super::forms::FrozenGroup;
 use super::keys::{self, Kind};
 use super::log::Failure;
 use super::record::{self, Stored};
@@ -179,25 +178,6 @@ impl Engine {
     /// The groups in which something is staged. One that is damaged is not among them: its group says so when it is read.
     pub(super) fn staged_groups(&self, limit: usize) -> Vec<(GroupId, InboxSeq)> {
         self.staged.values().flatten().take(limit).cloned().collect()
-    }
-
-    /// The groups that are frozen. Of one that is damaged its group says so when it is read.
-    pub(super) fn frozen_groups(&mut self, limit: usize) -> Result<Vec<(GroupId, Frozen)>, Failure> {
-        let frozen = self.of_all_groups::<FrozenGroup>(Kind::Frozen, limit)?;
-        Ok(frozen.into_iter().map(|FrozenGroup { group, frozen }| (group, frozen)).collect())
-    }
-
-    /// What all groups have one of, so far as it is whole.
-    fn of_all_groups<T: Stored>(&mut self, kind: Kind, limit: usize) -> Result<Vec<T>, Failure> {
-        let mut found = Vec::new();
-        let (first, last) = (vec![kind.prefix()], [&[kind.prefix()][..], &[u8::MAX; 32]].concat());
-        for row in self.log.range(&first, &last)?.take(limit) {
-            let (key, value) = row?;
-            if let Loaded::Whole(record) = self.load::<T>(kind, &key, &value)? {
-                found.push(record);
-            }
-        }
-        Ok(found)
     }
 
     /// Whether a message of the inbox is staged in a group.

@@ -210,10 +210,6 @@ impl Backend for Memory {
         self.ask(|records| records.frozen(group)).await
     }
 
-    async fn frozen_groups(&self, limit: usize) -> Found<Vec<(GroupId, Frozen)>> {
-        Ok(self.ask(Records::frozen_groups).await?.into_iter().take(limit).collect())
-    }
-
     async fn renew(&self, _: ProcessId, _: Duration) -> Found<Held> {
         Ok(Held::EVERYTHING)
     }

@@ -302,11 +302,6 @@ impl Records {
         self.frozen.get(group).cloned()
     }
 
-    /// Groups that are frozen, by their names.
-    pub fn frozen_groups(&self) -> Vec<(GroupId, Frozen)> {
-        self.frozen.iter().map(|(group, frozen)| (group.clone(), frozen.clone())).collect()
-    }
-
     fn change(&mut self, reference: &KeyPackageRef, change: impl Fn(&mut Kept)) {
         let of_it = self.key_packages.iter_mut().filter(|kept| kept.key_package.reference == *reference);
         of_it.for_each(change);

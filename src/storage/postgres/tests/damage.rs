@@ -105,7 +105,7 @@ async fn a_damaged_record_of_a_group_stays_and_says_so() {
     assert_eq!(store.snapshot(&group(2), epoch(9)).await.unwrap(), Some(snapshot(5, 50)));
     assert_eq!(store.agenda(&group(2)).await.unwrap(), Some(agenda(2, 3, 50)));
     assert_eq!(store.staged(&group(2)).await.unwrap(), Some(staged(2, 7, 50)));
-    assert_eq!(store.frozen_groups(9).await.unwrap(), [(group(2), frozen(2, 50))]);
+    assert_eq!(store.frozen(&group(2)).await.unwrap(), Some(frozen(2, 50)));
     assert_eq!(store.groups(None, 9).await.unwrap(), [group(2)]);
     assert_eq!(store.quarantined().await.unwrap(), 0);
     place.close(store).await;

@@ -118,9 +118,6 @@ impl Backend for Noting {
     async fn frozen(&self, _: &GroupId) -> Found<Option<Frozen>> {
         self.read(|damaged| damaged.freeze)
     }
-    async fn frozen_groups(&self, _: usize) -> Found<Vec<(GroupId, Frozen)>> {
-        Ok(Vec::new())
-    }
     async fn stocked(&self, _: &ClientId, _: Option<ShelfPlace>, _: usize) -> Found<Vec<Shelved>> {
         Ok(Vec::new())
     }

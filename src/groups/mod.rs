@@ -4,6 +4,7 @@
 //! (`lanes.rs`): one at a time in a group, groups side by side. The road of one command is `road.rs`; what it makes necessary in
 //! the room is done in `outside.rs`, beside its lane, and decided in `staged.rs`.
 
+mod entering;
 mod explain;
 mod freezes;
 mod inspecting;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use maypole_core::batch::{Backend, Expect};
-use maypole_core::ids::{GroupId, InboxSeq, UserId};
+use maypole_core::ids::{GroupId, UserId};
 use maypole_core::ledger::{Answered, Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_core::rate::{Allowances, Pace, TooFast};
@@ -22,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::lanes::Lanes;
-use super::road::{Asked, Job, Road};
+use super::road::{Job, Road};
 use crate::clock;
 use crate::dialects::matrix::Matrix;
 use crate::dialects::matrix::answers;
-use crate::dialects::matrix::commands::{is_whole, ready};
+use crate::dialects::matrix::commands::is_whole;
 use crate::dialects::matrix::inquiries::Inquiry;
 use crate::dialects::matrix::invites::Invites;
 use crate::dialects::matrix::questions::Question;
@@ -46,15 +46,16 @@ pub struct Worker<B: Backend> {
     taken_up: Mutex<Shares>,
 }
 
-struct Shared<B: Backend> {
-    ledger: Arc<Ledger<B>>,
-    matrix: Arc<Matrix>,
-    lanes: Arc<Lanes<Road<B>>>,
-    hold: Hold,
+/// What its looks at messages have in common.
+pub(super) struct Shared<B: Backend> {
+    pub(super) ledger: Arc<Ledger<B>>,
+    pub(super) matrix: Arc<Matrix>,
+    pub(super) lanes: Arc<Lanes<Road<B>>>,
+    pub(super) hold: Hold,
     allowances: Mutex<Allowances>,
     /// The same for trees.
     trees: Mutex<Allowances>,
-    outbox: Arc<Notify>,
+    pub(super) outbox: Arc<Notify>,
 }
 
 /// How many trees an account may ask for.
@@ -201,26 +202,6 @@ impl<B: Backend> Worker<B> {
     }
 }
 
-/// What has no place in a lane here, and why.
-enum Outside {
-    /// Its group belongs to a share of another process.
-    Elsewhere(InboxSeq, Share, Job),
-    /// Its lane is full.
-    Full(Job),
-    /// Its bytes are not to be had, or are none of a command.
-    Refused(Box<(Question, InboxRow, Held)>, Rejection),
-}
-
-/// Waits where a write may succeed later; not where somebody else has dealt with the message, nor when it is time to stop.
-async fn may_pass(error: &LedgerError, backoff: &mut Backoff, stop: &CancellationToken) -> bool {
-    if matches!(error, LedgerError::Conflict(_)) {
-        return false;
-    }
-    tracing::error!(%error, "what becomes of a message cannot be written; trying again");
-    tokio::select! { () = stop.cancelled() => {}, () = clock::back_off(backoff, None) => {} }
-    !stop.is_cancelled()
-}
-
 impl<B: Backend> Shared<B> {
     /// Leaves the inbox alone while too much is owed already.
     async fn wait_for_room(&self, stop: &CancellationToken) -> Result<(), LedgerError> {
@@ -230,106 +211,6 @@ impl<B: Backend> Shared<B> {
             tokio::select! { () = stop.cancelled() => {}, () = clock::back_off(&mut backoff, None) => {} }
         }
         Ok(())
-    }
-
-    /// Puts something into its lane, if it has a place there.
-    ///
-    /// What is to be given up takes nothing new: a lane that let go would get it all back.
-    fn enter(&self, group: GroupId, mut job: Job, stop: &CancellationToken) -> Option<Outside> {
-        let share = Share::of_group(&group);
-        match job.row() {
-            Some(row) if !self.hold.shares().contains(share) => Some(Outside::Elsewhere(row, share, job)),
-            _ => {
-                job.has_its_place();
-                self.lanes.push(group, job, stop).err().map(Outside::Full)
-            }
-        }
-    }
-
-    /// Gives a command its place when its bytes are there.
-    async fn place(
-        &self,
-        mut question: Question,
-        row: InboxRow,
-        held: Held,
-        stop: &CancellationToken,
-    ) -> Option<Outside> {
-        match ready(self.matrix.blobs(), &mut question).await {
-            Ok(ready) => {
-                let group = ready.command.get().group.clone();
-                let asked = Asked { question, ready, row, held, waits_for: None };
-                self.enter(group, Job::Command(Box::new(asked)), stop)
-            }
-            Err(rejection) => Some(Outside::Refused(Box::new((question, row, held)), rejection)),
-        }
-    }
-
-    /// What has no place is left to another process, or told so, however long the store needs: the message is in hand
-    /// meanwhile.
-    async fn leave_out(&self, outside: Outside, stop: &CancellationToken) {
-        let mut backoff = Backoff::default();
-        match outside {
-            Outside::Elsewhere(row, share, _job) => {
-                while let Err(error) = self.ledger.route(row, share).await {
-                    if !may_pass(&error, &mut backoff, stop).await {
-                        break;
-                    }
-                }
-            }
-            Outside::Full(job) => self.refuse_full(&job, stop).await,
-            Outside::Refused(asked, rejection) => {
-                let (question, row, _held) = &*asked;
-                self.refuse(question, row.seq, &rejection).await;
-            }
-        }
-    }
-
-    /// Says that a lane is full.
-    async fn refuse_full(&self, job: &Job, stop: &CancellationToken) {
-        let full = Rejection::LimitExceeded { retry_after: limits::LANE_RETRY };
-        let mut backoff = Backoff::default();
-        loop {
-            let answered = match job {
-                Job::Command(asked) => answers::refuse(asked.row.seq, &asked.question, &full, clock::now()),
-                Job::Inquiry(inquiry, row, _) => inquiry.refuse(row.seq, &full, clock::now()),
-                Job::Resume(..) | Job::Back(_) => return,
-            };
-            match self.record(answered).await {
-                Ok(()) => break record::answered(full.code().facts().errcode),
-                Err(error) if may_pass(&error, &mut backoff, stop).await => {}
-                Err(_) => break,
-            }
-        }
-        self.outbox.notify_one();
-    }
-
-    /// Refuses a command that cannot take its place, however long the store needs.
-    async fn refuse(&self, question: &Question, row: InboxSeq, rejection: &Rejection) {
-        let mut backoff = Backoff::default();
-        loop {
-            let now = clock::now();
-            let answered = match self.ledger.remembered(question.key, now).await {
-                Ok(Some(answer)) => Ok(answers::again(row, question, answer, now)),
-                Ok(None) => Ok(answers::refuse(row, question, rejection, now)),
-                Err(error) => Err(error),
-            };
-            let recorded = match answered {
-                Ok(answered) => self.record(answered).await,
-                Err(error) => Err(error),
-            };
-            match recorded {
-                Ok(()) => break record::answered(rejection.code().facts().errcode),
-                // Somebody has answered it, or has it staged and will.
-                Err(LedgerError::Conflict(expect))
-                    if matches!(*expect, Expect::InInbox(_) | Expect::NotStaged(_)) =>
-                {
-                    break;
-                }
-                Err(error) => tracing::error!(%error, "a refusal cannot be recorded; trying again"),
-            }
-            clock::back_off(&mut backoff, None).await;
-        }
-        self.outbox.notify_one();
     }
 
     /// Looks at one message. A damaged record in its way is moved aside by the look at it, so a second look gets past; if not
@@ -437,7 +318,7 @@ impl<B: Backend> Shared<B> {
         self.allowances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn record(&self, answered: Answered) -> Result<(), LedgerError> {
+    pub(super) async fn record(&self, answered: Answered) -> Result<(), LedgerError> {
         self.ledger.answer(answered, clock::now()).await.map(drop)
     }
 }

@@ -25,6 +25,7 @@ pub struct Hold {
     process: ProcessId,
     state: Arc<watch::Sender<State>>,
     busy: Arc<Mutex<BTreeMap<Share, usize>>>,
+    let_go: Arc<Mutex<Shares>>,
 }
 
 /// Something is under way in a share as long as this lives: it is not given up meanwhile.
@@ -56,7 +57,8 @@ impl Hold {
     /// Nothing yet, for a process that was just named.
     pub fn new(process: ProcessId) -> Self {
         let state = State { held: Held::NOTHING, since: None };
-        Self { process, state: Arc::new(watch::Sender::new(state)), busy: Arc::default() }
+        let let_go = Arc::new(Mutex::new(Shares::NONE));
+        Self { process, state: Arc::new(watch::Sender::new(state)), busy: Arc::default(), let_go }
     }
 
     /// What the only process of a store holds.
@@ -96,8 +98,25 @@ impl Hold {
         let mut state = self.state.subscribe();
         while self.shares().contains(share) {
             // That a term is over nobody says: it is looked at.
-            let _ = tokio::time::timeout(limits::LEASE_EVERY, state.changed()).await;
+            let since = state.borrow_and_update().since;
+            let left = since.map(|since| limits::LEASE_TERM.saturating_sub(since.elapsed()));
+            let left = left.filter(|left| !left.is_zero() && *left < limits::LEASE_EVERY);
+            let _ = tokio::time::timeout(left.unwrap_or(limits::LEASE_EVERY), state.changed()).await;
         }
+    }
+
+    /// What was under way in a share was let go unfinished. If the share is still held then, or again, it is to be taken up.
+    pub fn let_go(&self, share: Share) {
+        self.with_let_go(|shares| *shares = shares.with(share));
+    }
+
+    /// The shares in which something was let go since this was asked last.
+    pub fn take_let_go(&self) -> Shares {
+        self.with_let_go(|shares| std::mem::replace(shares, Shares::NONE))
+    }
+
+    fn with_let_go<T>(&self, look: impl FnOnce(&mut Shares) -> T) -> T {
+        look(&mut self.let_go.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Something begins in a share.
@@ -214,6 +233,27 @@ mod tests {
         hold.tell(Held { surplus: shares(3..4), ..Held::EVERYTHING });
         waits.await;
         hold.leaves(share).await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_of_the_end_of_the_term() {
+        let all = Held { others: true, ..Held::EVERYTHING };
+        let left = limits::LEASE_EVERY / 8;
+        let hold = told(all, limits::LEASE_TERM - left);
+        let began = clock::monotonic();
+        hold.leaves(Share::new(3).unwrap()).await;
+        let waited = began.elapsed();
+        assert!(hold.shares().is_empty() && waited >= left, "{waited:?}");
+    }
+
+    #[test]
+    fn what_was_let_go_is_said_once() {
+        let hold = Hold::of_everything();
+        for number in [3, 9, 3] {
+            hold.clone().let_go(Share::new(number).unwrap());
+        }
+        assert_eq!(hold.take_let_go(), shares(3..4).with(Share::new(9).unwrap()));
+        assert_eq!(hold.take_let_go(), Shares::NONE);
     }
 
     #[test]

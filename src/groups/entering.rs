@@ -45,6 +45,10 @@ impl<B: Backend> Shared<B> {
     /// What is to be given up takes nothing new: a lane that let go would get it all back.
     pub(super) fn enter(&self, group: GroupId, mut job: Job, stop: &CancellationToken) -> Option<Outside> {
         let share = Share::of_group(&group);
+        if stop.is_cancelled() {
+            // The lanes may be gone already. It is in the inbox.
+            return None;
+        }
         match job.row() {
             Some(row) if !self.hold.shares().contains(share) => Some(Outside::Elsewhere(row, share, job)),
             _ => {

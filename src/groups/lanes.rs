@@ -2,15 +2,17 @@
 //! beside it.
 //!
 //! A job whose turn it is not stays in its place, and those behind it have a look: nobody holds up whom it need not. One thing
-//! may go on beside a lane, outside; it ends with a job that is next. A lane that only waits does so in no place at work, and
-//! lets go of everything when its share is to be another process's: what waits is in the inbox.
+//! may go on beside a lane, outside; it ends with a job that is next. A lane that only waits does so in no place at work.
+//!
+//! When its share is to be another process's, a lane that waits lets go of everything, and one at work of what goes on beside
+//! it, and ends after that job: what waits is in the inbox.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use maypole_core::ids::GroupId;
+use maypole_core::ids::{GroupId, UserId};
 use maypole_core::limits;
 use maypole_core::shares::{Share, Shares};
 use tokio::sync::Notify;
@@ -32,6 +34,9 @@ pub trait Turn: Send + Sync + 'static {
 
     /// How many kibibytes of fetched bytes it keeps in memory until it is done.
     fn blobs_kib(job: &Self::Job) -> usize;
+
+    /// Of which account it is, if it counts as one of those that an account has in a lane.
+    fn sender(job: &Self::Job) -> Option<&UserId>;
 
     /// Does it, or says that it has to wait. When this returns, the next one has its turn.
     fn take(
@@ -94,11 +99,13 @@ struct Lane<J> {
 }
 
 impl<J> Lane<J> {
-    /// Whether there is room for one more.
-    fn takes(&self, blobs_kib: usize) -> bool {
+    /// Whether there is room for one more of an account.
+    fn takes<T: Turn<Job = J>>(&self, job: &J, blobs_kib: usize) -> bool {
         let together = self.blobs_kib.saturating_add(blobs_kib);
         let fits = blobs_kib == 0 || self.blobs_kib == 0 || together <= limits::BLOBS_MEMORY_PER_LANE_KIB;
-        fits && self.waiting.len() < limits::LANE_ROWS
+        let is_of = |sender| self.waiting.iter().filter(|other| T::sender(other) == Some(sender)).count();
+        let rows_of_one = T::sender(job).map_or(0, is_of);
+        fits && self.waiting.len() < limits::LANE_ROWS && rows_of_one < limits::LANE_ROWS_OF_ONE
     }
 
     /// A job is done, or ended.
@@ -133,7 +140,7 @@ impl<T: Turn> Lanes<T> {
         let blobs_kib = T::blobs_kib(&job);
         let mut lanes = self.shared.lanes();
         if let Some(lane) = lanes.get_mut(&group) {
-            if !lane.takes(blobs_kib) {
+            if !lane.takes::<T>(&job, blobs_kib) {
                 return Err(job);
             }
             lane.blobs_kib = lane.blobs_kib.saturating_add(blobs_kib);
@@ -152,6 +159,7 @@ impl<T: Turn> Lanes<T> {
             back: None,
             beside: None,
             look_at: None,
+            is_left: false,
             is_done: false,
         };
         let stop = stop.clone();
@@ -206,6 +214,8 @@ struct Open<T: Turn> {
     beside: Option<Beside<T::Job>>,
     /// When those that wait have another look.
     look_at: Option<Instant>,
+    /// Whether its share is to be another process's, and something had to be let go for that.
+    is_left: bool,
     is_done: bool,
 }
 
@@ -230,13 +240,12 @@ impl<T: Turn> Open<T> {
                     let taken = self.take(&mut memory, job).await;
                     self.note(place, blobs_kib, taken);
                 }
-                Next::Rest => {
-                    if !self.rest().await {
-                        tracing::info!(group = ?self.group, "a lane that waits is left to another process");
-                        return;
-                    }
-                }
+                Next::Rest => self.rest().await,
                 Next::Over => return,
+            }
+            if self.is_left {
+                tracing::info!(group = ?self.group, "a lane is left to another process");
+                return;
             }
         }
     }
@@ -267,10 +276,16 @@ impl<T: Turn> Open<T> {
     /// Does a job, while what goes on beside it goes on.
     async fn take(&mut self, memory: &mut T::Memory, job: T::Job) -> Taken<T::Job> {
         let mut taking = pin!(self.shared.turn.take(&self.group, memory, job));
+        let mut leaving = pin!(self.shared.hold.leaves(Share::of_group(&self.group)));
         loop {
             tokio::select! {
                 taken = &mut taking => return taken,
                 job = ended(&mut self.beside) => self.back = Some(job),
+                () = &mut leaving, if self.beside.is_some() => {
+                    // Whoever has the share may decide otherwise by now.
+                    self.beside = None;
+                    self.is_left = true;
+                }
             }
         }
     }
@@ -307,15 +322,14 @@ impl<T: Turn> Open<T> {
         drop(gone);
     }
 
-    /// Waits until something happens; `false` if the group's share is to be somebody else's.
-    async fn rest(&mut self) -> bool {
+    /// Waits until something happens.
+    async fn rest(&mut self) {
         tokio::select! {
             job = ended(&mut self.beside) => self.back = Some(job),
             () = self.news.notified() => {}
             () = clock::until(self.look_at) => {}
-            () = self.shared.hold.leaves(Share::of_group(&self.group)) => return false,
+            () = self.shared.hold.leaves(Share::of_group(&self.group)) => self.is_left = true,
         }
-        true
     }
 }
 
@@ -332,10 +346,12 @@ async fn ended<J>(beside: &mut Option<Beside<J>>) -> J {
 }
 
 impl<T: Turn> Drop for Open<T> {
-    /// A lane that was stopped, or whose job panicked, goes with what waits in it: whoever comes next opens it anew.
+    /// A lane that was stopped or left, or whose job panicked, goes with what waits in it: whoever comes next opens it anew.
     fn drop(&mut self) {
         if !self.is_done {
-            self.shared.lanes().remove(&self.group);
+            let lane = self.shared.lanes().remove(&self.group);
+            drop((lane, self.beside.take(), self.back.take()));
+            self.shared.hold.let_go(Share::of_group(&self.group));
         }
     }
 }

@@ -92,18 +92,23 @@ impl<B: Backend> Road<B> {
         let freeze = FreezeReason::parse(LOST).map(|reason| Frozen { reason, frozen_at: now });
         let unnamed = || LedgerError::Unavailable("a freeze has no reason".to_owned());
         let freeze = freeze.ok_or_else(unnamed)?;
-        let (row, question) = match job {
-            Job::Command(asked) => (asked.row.seq, Some(asked.question.clone())),
-            Job::Inquiry(_, row, _) => (row.seq, None),
-            Job::Resume(row, _) => {
-                let Some(message) = self.ledger.message(*row).await? else {
-                    self.ledger.give_up_staged(group, *row, freeze).await?;
-                    memory.forget();
-                    return Ok(Attempted::Done(true));
-                };
-                (*row, Question::read(&message.item))
-            }
-            Job::Back(errand) => (errand.row(), Some(errand.question())),
+        let (row, is_staged) = match job {
+            Job::Command(asked) => (asked.row.seq, false),
+            Job::Inquiry(_, row, _) => (row.seq, false),
+            Job::Resume(row, _) => (*row, true),
+            Job::Back(errand) => (errand.row(), true),
+        };
+        let message = if is_staged { self.ledger.message(row).await? } else { None };
+        if is_staged && message.is_none() {
+            self.ledger.give_up_staged(group, row, freeze).await?;
+            memory.forget();
+            return Ok(Attempted::Done(true));
+        }
+        let question = match job {
+            Job::Command(asked) => Some(asked.question.clone()),
+            Job::Inquiry(..) => None,
+            Job::Resume(..) => message.and_then(|message| Question::read(&message.item)),
+            Job::Back(errand) => Some(errand.question()),
         };
         let answered = match (job, &question) {
             (Job::Inquiry(inquiry, ..), _) => inquiry.refuse(row, &rejection, now),
@@ -120,7 +125,7 @@ impl<B: Backend> Road<B> {
         };
         self.ledger.answer_of_damaged(group, answered, freeze, now).await?;
         record::answered(rejection.code().facts().errcode);
-        if matches!(job, Job::Resume(..) | Job::Back(_)) {
+        if is_staged {
             memory.forget();
         }
         Ok(Attempted::Done(true))

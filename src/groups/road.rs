@@ -12,7 +12,7 @@ use maypole_core::batch::{Backend, Expect};
 use maypole_core::group::{
     Around, Case, Command, Course, Fetched, Group, Input, Need, Staged, Standing, Step, Terms, step,
 };
-use maypole_core::ids::{GroupId, InboxSeq};
+use maypole_core::ids::{GroupId, InboxSeq, UserId};
 use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_core::records::InboxRow;
@@ -128,6 +128,14 @@ impl<B: Backend> Turn for Road<B> {
         }
     }
 
+    fn sender(job: &Job) -> Option<&UserId> {
+        match job {
+            Job::Command(asked) => Some(asked.row.item.sender()),
+            Job::Inquiry(_, row, _) => Some(row.item.sender()),
+            Job::Resume(..) | Job::Back(_) => None,
+        }
+    }
+
     /// Does it until it is done or has to wait: what is in the way of the store passes.
     async fn take(&self, group: &GroupId, memory: &mut Memory, mut job: Job) -> Taken<Job> {
         let (before, mut backoff) = (memory.row(), Backoff::default());
@@ -198,6 +206,12 @@ impl<B: Backend> Road<B> {
     ) -> Result<Attempted, LedgerError> {
         match job {
             Job::Command(_) if memory.is_time(clock::now()) => return Ok(Attempted::LooksAgain),
+            // It was judged, and nothing has changed for it; but for a freeze nothing is looked at.
+            Job::Command(asked) if asked.waits_for.is_some() && asked.waits_for == memory.row() => {
+                if self.ledger.frozen(id).await?.is_none() {
+                    return Ok(Attempted::Waits(limits::STAGED_FIRST));
+                }
+            }
             // What is in memory may be from before another process staged something.
             Job::Resume(..) => drop(self.live.take(id)),
             _ => {}
@@ -313,9 +327,6 @@ impl<B: Backend> Road<B> {
                 }
                 Course::Wait(until) => return Ok(Attempted::Waits(memory.wait(until, now))),
                 Course::WaitForStaged => return Ok(Attempted::Waits(limits::STAGED_FIRST)),
-                Course::Judge if asked.waits_for.is_some() && asked.waits_for == memory.row() => {
-                    return Ok(Attempted::Waits(limits::STAGED_FIRST));
-                }
                 Course::Judge => {}
             }
             match self.decide(group, memory, asked, place).await {

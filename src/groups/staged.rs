@@ -114,7 +114,10 @@ impl<B: Backend> Road<B> {
     ) -> Result<Option<Box<Errand>>, LedgerError> {
         let damaged = || LedgerError::Damaged("what is staged does not say who asked".to_owned());
         let asker = Asker::read(&staged.get().notes).ok_or_else(damaged)?;
-        match self.resume(group.as_ref(), staged.get(), &asker, place).await {
+        match self
+            .judged_again(group.as_ref(), staged.get(), has_its_permit(staged.get()), &asker, place)
+            .await
+        {
             Ok(case) => {
                 let staged = memory.remember(staged, asker.key());
                 Ok(Some(Errand::taken_up(staged, asker, case)))
@@ -128,19 +131,19 @@ impl<B: Backend> Road<B> {
         }
     }
 
-    /// Brings a case back to where it was when it was staged.
-    async fn resume(
+    /// Judges what is staged in the state that it was staged in: from the beginning, or with the permit that it has.
+    async fn judged_again(
         &self,
         group: Option<&Group>,
         staged: &Staged,
+        input: Input,
         asker: &Asker,
         place: &Place<'_>,
     ) -> Result<Case, Rejection> {
         let mut case = Case::new(staged.command());
-        let (terms, input) = (self.matrix.terms(), Input::Resume(staged.permit.clone()));
         place.enter().await;
-        let resumed = step(group, &mut case, input, terms, staged.staged_at);
-        match self.judge(group, &mut case, resumed, asker, place).await {
+        let began = step(group, &mut case, input, self.matrix.terms(), staged.staged_at);
+        match self.judge(group, &mut case, began, asker, place).await {
             Step::Reject(rejection) => Err(rejection),
             _ => Ok(case),
         }
@@ -160,8 +163,11 @@ impl<B: Backend> Road<B> {
         let staged = errand.staged();
         let done = match errand.came() {
             Came::Asking => {
-                match self.is_permitted_still(group.as_ref(), &staged, &errand.asker, place).await {
-                    Ok(()) => {
+                match self
+                    .judged_again(group.as_ref(), staged.get(), Input::Begin, &errand.asker, place)
+                    .await
+                {
+                    Ok(_) => {
                         errand.may_go_on();
                         return Ok(Attempted::GoesOn);
                     }
@@ -171,7 +177,16 @@ impl<B: Backend> Road<B> {
             Came::Done(outcome) => {
                 let case = match errand.case() {
                     Some(case) => Ok(case),
-                    None => self.resume(group.as_ref(), staged.get(), &errand.asker, place).await,
+                    None => {
+                        self.judged_again(
+                            group.as_ref(),
+                            staged.get(),
+                            has_its_permit(staged.get()),
+                            &errand.asker,
+                            place,
+                        )
+                        .await
+                    }
                 };
                 match case {
                     Ok(mut case) => {
@@ -211,24 +226,11 @@ impl<B: Backend> Road<B> {
         record::answered(rejection.code().facts().errcode);
         Ok(())
     }
+}
 
-    /// Asks anew whether what was staged may be.
-    async fn is_permitted_still(
-        &self,
-        group: Option<&Group>,
-        staged: &Durable<Staged>,
-        asker: &Asker,
-        place: &Place<'_>,
-    ) -> Result<(), Rejection> {
-        let mut case = Case::new(staged.get().command());
-        let (terms, staged_at) = (self.matrix.terms(), staged.get().staged_at);
-        place.enter().await;
-        let began = step(group, &mut case, Input::Begin, terms, staged_at);
-        match self.judge(group, &mut case, began, asker, place).await {
-            Step::Reject(rejection) => Err(rejection),
-            _ => Ok(()),
-        }
-    }
+/// The room is not asked again.
+fn has_its_permit(staged: &Staged) -> Input {
+    Input::Resume(staged.permit.clone())
 }
 
 /// What a staged commit is told that a decision overtakes: that it is too late, and by what, as it is told everybody.

@@ -128,7 +128,13 @@ impl<B: Backend> Worker<B> {
     async fn turn(&self, stop: &CancellationToken) -> Result<bool, LedgerError> {
         self.shared.wait_for_room(stop).await?;
         let shares = self.shared.hold.shares();
-        let new = shares.without(*self.taken_up.lock().unwrap_or_else(PoisonError::into_inner));
+        // What was let go and is still held, or again, is taken up like what is new.
+        let let_go = self.shared.hold.take_let_go();
+        let new = {
+            let mut taken_up = self.taken_up.lock().unwrap_or_else(PoisonError::into_inner);
+            *taken_up = taken_up.without(let_go);
+            shares.without(*taken_up)
+        };
         if !new.is_empty() {
             self.take_up_staged(new, stop).await?;
         }
@@ -145,7 +151,9 @@ impl<B: Backend> Worker<B> {
             if of.contains(Share::of_group(&group)) {
                 // A lane of nothing else is not full.
                 let held = self.in_hand.take(row, Share::of_group(&group));
-                let _ = self.shared.lanes.push(group, Job::Resume(row, held), stop);
+                let mut job = Job::Resume(row, held);
+                job.has_its_place();
+                let _ = self.shared.lanes.push(group, job, stop);
             }
         }
         Ok(())

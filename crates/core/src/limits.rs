@@ -38,7 +38,7 @@ pub const SENDER_BURST_MESSAGES: u64 = 1_000;
 /// Messages that one account may send per second in the long run.
 pub const SENDER_MESSAGES_PER_SECOND: u64 = 10;
 /// Trees that one account may ask for at once: one for each group that it was added to while it was away.
-pub const SENDER_BURST_TREES: u64 = 60;
+pub const SENDER_BURST_TREES: u64 = 40;
 /// How often one more after that. Each may have to be brought back from what is stored.
 pub const SENDER_TREE_EVERY: Duration = Duration::from_secs(2);
 /// How often an account that sends too fast is told so; what it sends in between is not answered.
@@ -111,6 +111,8 @@ pub const WELCOME_BYTES: usize = 24 * 1024 * 1024;
 pub const GROUP_INFO_BYTES: usize = 128 * 1024;
 /// Commands and requests that wait in the lane of one group. Forty full lanes leave the inbox open for other groups.
 pub const LANE_ROWS: usize = INBOX_ROWS / 50;
+/// Those of one account among them: whoever else has something to say in the group finds a place.
+pub const LANE_ROWS_OF_ONE: usize = LANE_ROWS / 4;
 /// What a full lane tells to wait.
 pub const LANE_RETRY: Duration = Duration::from_secs(5);
 /// How often the homeserver is asked for what a decision rests on, before the decision is given up.
@@ -182,6 +184,9 @@ pub const MISSING_PROPOSALS_BYTES: usize = 24 * 1024;
 pub const DUTY_LEASE: Duration = Duration::from_secs(30);
 /// Devices that had the duty to commit and are known to; the silent ones beyond have their turn by their order.
 pub const DUTY_TRIED: usize = 64;
+/// Devices that were heard lately and have the duty to commit before the silent ones. Fewer than are remembered, so that these
+/// have it as well.
+pub const DUTY_LATELY: usize = DUTY_TRIED / 2;
 /// How long after its last message a device is asked for a commit before all others.
 pub const HEARD_LATELY: Duration = Duration::from_hours(1);
 /// Devices of one group of which it is known when they were last heard.

@@ -78,6 +78,12 @@ impl Shares {
         Self(self.0 & !others.0)
     }
 
+    /// These, and one more.
+    #[must_use]
+    pub const fn with(self, share: Share) -> Self {
+        Self(self.0 | 1 << share.get())
+    }
+
     /// How many.
     pub const fn count(self) -> u32 {
         self.0.count_ones()

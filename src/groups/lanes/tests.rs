@@ -12,6 +12,10 @@ impl Turn for Recorder {
     type Job = (&'static str, Option<Arc<Notify>>);
     type Memory = ();
 
+    fn sender(_: &Self::Job) -> Option<&UserId> {
+        None
+    }
+
     fn blobs_kib(job: &Self::Job) -> usize {
         match job.0 {
             "small" => 1,
@@ -147,6 +151,8 @@ async fn a_stop_leaves_what_hangs() {
 enum Script {
     Says(&'static str),
     Waits(&'static str, Duration),
+    /// Of an account, and waits.
+    Of(UserId),
     Moves,
     Blocks(Arc<Notify>),
     /// So large, and moves the group when the gate is opened.
@@ -170,6 +176,10 @@ impl Turn for Actor {
     /// Whether the group has moved.
     type Memory = bool;
 
+    fn sender(job: &Script) -> Option<&UserId> {
+        if let Script::Of(sender) = job { Some(sender) } else { None }
+    }
+
     fn blobs_kib(job: &Script) -> usize {
         if let Script::Begins(kib, _) = job { *kib } else { 0 }
     }
@@ -190,6 +200,7 @@ impl Turn for Actor {
                 say(name);
                 done
             }
+            Script::Of(sender) => Taken { later: Some((Script::Of(sender), LONG)), ..done },
             Script::Moves => {
                 *moved = true;
                 say("moves");
@@ -281,6 +292,20 @@ async fn who_waits_takes_room_in_the_lane() {
 }
 
 #[tokio::test]
+async fn one_account_leaves_room_for_others_in_the_lane() {
+    let mut stage = Stage::new();
+    let of = |name: &str| Script::Of(UserId::parse(format!("@{name}:a.org")).unwrap());
+    assert!(stage.push(Script::Waits("1", LONG)));
+    stage.hears(&["1 waits"]).await;
+    for _ in 0..limits::LANE_ROWS_OF_ONE {
+        assert!(stage.push(of("mallory")));
+    }
+    assert!(!stage.push(of("mallory")));
+    assert!(stage.push(of("bob")) && stage.push(Script::Says("2")));
+    stage.hears(&["2"]).await;
+}
+
+#[tokio::test]
 async fn what_goes_on_beside_a_lane_goes_on_while_a_job_is_done_and_is_next_then() {
     let mut stage = Stage::new();
     let (inside, outside) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -326,10 +351,14 @@ async fn a_lane_that_only_waits_lets_go_when_its_share_is_to_be_given_up() {
     }
     stage.hears(&["begins", "1 waits", "blocks"]).await;
     stage.hold.tell(held);
+    stage.hears(&["gone"]).await;
     assert!(stage.push(Script::Says("2")));
     assert_eq!(stage.lanes.open(), 1, "what is being done is done first");
+    assert_eq!(stage.hold.take_let_go(), Shares::NONE);
     gate.notify_one();
-    stage.hears(&["2", "gone"]).await;
     stage.lanes.finish().await;
     assert_eq!(stage.lanes.open(), 0);
+    assert!(stage.said.try_recv().is_err(), "what waits is another's");
+    assert_eq!(stage.hold.take_let_go(), held.surplus, "if it ever is ours again");
+    assert_eq!(stage.hold.take_let_go(), Shares::NONE);
 }

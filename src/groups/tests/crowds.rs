@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use maypole_core::batch::{Backend, BackendError, Batch, Expect};
-use maypole_core::ids::{GroupId, OwedId, Sha256};
+use maypole_core::ids::{GroupId, OwedId, Sha256, SyncToken};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
+use maypole_testkit::wait::eventually;
 use serde_json::{Value, json};
 
-use super::{BOUND, codes, commit_of, count, message, receive, work_until, work_until_with};
+use super::{
+    BOUND, codes, commit_of, count, message, receive, work_during, work_until, work_until_with, worker,
+};
 use crate::homeserver::tests::adapter_with;
 use crate::homeserver::tests::faulty::{Faulty, Reply};
 use crate::storage::forward::forward_questions;
@@ -87,11 +90,40 @@ async fn a_group_that_does_not_move_slows_no_other() {
     assert!(rounds <= 2 * pages + 5, "{rounds} rounds for {pages} pages");
 }
 
+#[tokio::test]
+async fn one_account_does_not_fill_a_lane() {
+    const CROWD: usize = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = endless(folder.path());
+    let ledger = Arc::new(Ledger::new(store));
+    receive(&ledger, vec![vec![message("mallory", &commit_of(CROWDED, 0))]]).await;
+    let homeserver = adapter_with("http://127.0.0.1:1", |_| {});
+    let (worker, lanes) = worker(homeserver, &ledger, folder.path(), limits::GROUPS_AT_WORK_KIB);
+    let group = GroupId::parse(CROWDED).unwrap();
+    let crowd = async {
+        let begun = || async { Ok((lanes.open() == 1 && lanes.waiting(&group) == 0).then_some(())) };
+        eventually(BOUND, "the first to be at work", begun).await.unwrap();
+        let crowd = (1..=CROWD).map(|n| message("mallory", &commit_of(CROWDED, n)));
+        let crowd = crowd.chain([message("bob", &commit_of(CROWDED, CROWD + 1))]);
+        let token = |name: &str| SyncToken::parse(name).unwrap();
+        ledger.receive(Some(&token("s0")), &token("s1"), crowd.collect(), Vec::new()).await.unwrap();
+        let left = u64::try_from(1 + limits::LANE_ROWS_OF_ONE + 1).unwrap();
+        let look = || async { Ok((ledger.queues().await?.inbox == left).then_some(())) };
+        eventually(BOUND, "the others to be told", look).await.unwrap();
+    };
+    work_during(&worker, crowd).await;
+    let codes = codes(&ledger).await;
+    let told = (codes["@mallory:a.org"].len(), count(&codes["@mallory:a.org"], "M_LIMIT_EXCEEDED"));
+    assert_eq!(told, (CROWD - limits::LANE_ROWS_OF_ONE, CROWD - limits::LANE_ROWS_OF_ONE));
+    assert!(!codes.contains_key("@bob:a.org"), "bob has a place: {codes:?}");
+}
+
 #[test]
 fn forty_groups_that_do_not_move_leave_the_inbox_open() {
     const { assert!(40 * (limits::LANE_ROWS + 1) + limits::INBOX_PAGE < limits::INBOX_ROWS) };
     let (rows, mib) = (limits::LANE_ROWS, limits::BLOBS_MEMORY_PER_LANE_KIB / 1_024);
-    let told = format!("at most {rows} wait, with blobs of at most {mib} MiB");
+    let of_one = limits::LANE_ROWS_OF_ONE;
+    let told = format!("at most {rows} wait, {of_one} of one account, with blobs of at most {mib} MiB");
     assert!(include_str!("../../../docs/protocol.md").contains(&told), "{told}");
 }
 

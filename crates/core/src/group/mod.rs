@@ -274,6 +274,7 @@ fn candidates(heard: &Heard, members: &[ClientId], now: Timestamp) -> Candidates
     let present: BTreeSet<&ClientId> = members.iter().collect();
     let mut lately = heard.lately(now);
     lately.retain(|client| present.contains(client));
+    lately.truncate(limits::DUTY_LATELY);
     let known: BTreeSet<&ClientId> = lately.iter().collect();
     let silent = members.iter().filter(|client| !known.contains(client)).cloned().collect();
     Candidates { lately, silent }

@@ -207,10 +207,12 @@ impl<B: Backend> Road<B> {
         match job {
             Job::Command(_) if memory.is_time(clock::now()) => return Ok(Attempted::LooksAgain),
             // It was judged, and nothing has changed for it; but for a freeze nothing is looked at.
-            Job::Command(asked) if asked.waits_for.is_some() && asked.waits_for == memory.row() => {
-                if self.ledger.frozen(id).await?.is_none() {
-                    return Ok(Attempted::Waits(limits::STAGED_FIRST));
-                }
+            Job::Command(asked)
+                if asked.waits_for.is_some()
+                    && asked.waits_for == memory.row()
+                    && self.ledger.frozen(id).await?.is_none() =>
+            {
+                return Ok(Attempted::Waits(limits::STAGED_FIRST));
             }
             // What is in memory may be from before another process staged something.
             Job::Resume(..) => drop(self.live.take(id)),

@@ -81,19 +81,24 @@ async fn look_at<B: Backend>(
 ) -> Result<(u64, Option<String>), LedgerError> {
     let (mut epochs, mut what) = (0, None);
     for _ in 0..limits::ANSWER_TRIES {
-        let before = ledger.head(group).await.ok().flatten();
+        let before = reach(ledger, group).await;
         (epochs, what) = match examine(ledger, keys, group).await {
             Err(error @ LedgerError::Unavailable(_)) => return Err(error),
             Err(error) => (0, Some(error.to_string())),
             Ok(Ok(epochs)) => (epochs, None),
             Ok(Err(what)) => (0, Some(what)),
         };
-        // What moved on meanwhile cannot fit together.
-        if what.is_none() || ledger.head(group).await.ok().flatten() == before {
+        // What moved on or was cut meanwhile cannot fit together.
+        if what.is_none() || reach(ledger, group).await == before {
             break;
         }
     }
     Ok((epochs, what))
+}
+
+/// Where the log of a group begins, and where the group stands, as far as that can be read.
+async fn reach<B: Backend>(ledger: &Ledger<B>, group: &GroupId) -> (Option<Epoch>, Option<Head>) {
+    (ledger.log_begins(group).await.ok().flatten(), ledger.head(group).await.ok().flatten())
 }
 
 /// How many epochs the log of a group has, if all fits together.

@@ -88,7 +88,7 @@ pub async fn mend<B: Backend>(
     let mut parts = patient.missing().await?;
     let first = parts.first().ok_or(MendError::Whole)?;
     patient.trees(&mut parts, first).await?;
-    parts.find(copy, group, first)?;
+    parts.find(copy, group, first, patient.begins)?;
     let base = parts.before.take().or_else(|| parts.after.take());
     let base = base.ok_or_else(|| MendError::Lacking("its tree is not in it".to_owned()))?;
     let left = parts.trees.range(..base.epoch).count();
@@ -113,6 +113,12 @@ fn legible<T>(read: Result<T, LedgerError>) -> Result<Option<T>, LedgerError> {
         Err(LedgerError::Damaged(_)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a log that begins there goes on from the tree of an epoch. Where a cut was broken off, one may be left that leads
+/// nowhere.
+fn leads_on(tree: Epoch, begins: Epoch) -> bool {
+    tree.next() >= Some(begins)
 }
 
 impl<'a, B: Backend> Patient<'a, B> {
@@ -186,7 +192,7 @@ impl<'a, B: Backend> Patient<'a, B> {
     async fn trees(&self, parts: &mut Parts, first: Epoch) -> Result<(), MendError> {
         let whole = self.kept().await?.into_iter().filter(|epoch| !parts.trees.contains(epoch));
         let (before, after): (Vec<Epoch>, Vec<Epoch>) = whole.partition(|epoch| *epoch < first);
-        if let Some(epoch) = before.last() {
+        if let Some(epoch) = before.last().filter(|epoch| leads_on(**epoch, self.begins)) {
             parts.before = self.tree(*epoch).await?;
         }
         if let Some(epoch) = after.first() {
@@ -221,7 +227,7 @@ impl<'a, B: Backend> Patient<'a, B> {
         base: &Snapshot,
         hashes: &BTreeMap<Epoch, Vec<u8>>,
     ) -> Result<Vec<Snapshot>, MendError> {
-        if base.epoch > self.head.epoch || base.epoch.next().is_some_and(|next| next < self.begins) {
+        if base.epoch > self.head.epoch || !leads_on(base.epoch, self.begins) {
             return Err(MendError::Lacking(format!(
                 "its tree is of epoch {}, and the log has the epochs {} to {}",
                 base.epoch, self.begins, self.head.epoch
@@ -256,7 +262,13 @@ impl Parts {
     }
 
     /// Looks through a copy for what is missing; where the store has no tree to begin with, for one of those.
-    fn find(&mut self, mut copy: Reader<impl Read>, group: &GroupId, first: Epoch) -> Result<(), MendError> {
+    fn find(
+        &mut self,
+        mut copy: Reader<impl Read>,
+        group: &GroupId,
+        first: Epoch,
+        begins: Epoch,
+    ) -> Result<(), MendError> {
         let (has_before, has_after) = (self.before.is_some(), self.after.is_some());
         while let Told::Records(records) = copy.read()? {
             for record in records {
@@ -266,7 +278,7 @@ impl Parts {
                             *place = Some(entry);
                         }
                     }
-                    Record::Snapshot(of, snapshot) if of == *group => {
+                    Record::Snapshot(of, snapshot) if of == *group && leads_on(snapshot.epoch, begins) => {
                         let is_later = |than: &Option<Snapshot>| {
                             than.as_ref().is_none_or(|than| than.epoch < snapshot.epoch)
                         };

@@ -133,8 +133,9 @@ pub const LOG_TRIM_EVERY: Duration = Duration::from_hours(1);
 /// Groups that are looked through at once for that.
 pub const GROUPS_PAGE: usize = 100;
 
-/// Epochs after which a group's tree is written anew.
-pub const SNAPSHOT_EVERY_EPOCHS: u64 = 256;
+/// Epochs after which a group's tree is written anew, however little they changed: so many are carried out at most to bring a
+/// group back.
+pub const SNAPSHOT_EVERY_EPOCHS: u64 = 2_048;
 /// Deltas, in bytes, below which a group's tree is not written anew before that.
 pub const SNAPSHOT_EVERY_BYTES: u64 = 64 * 1024;
 /// Groups in which something is staged that are taken up at the start.

@@ -12,7 +12,7 @@ use maypole_testkit::postgres::Postgres;
 use crate::admin::tests::{Fake, explanation};
 use crate::admin::{AdminLimits, Listener};
 use crate::cli::Exit;
-use crate::cli::tests::stored::{Place, ROOM};
+use crate::cli::tests::stored::{Place, ROOM, tree_of};
 use crate::cli::tests::{Ran, text};
 use crate::storage::conformance::samples::{head, key, message, user};
 use crate::storage::postgres;
@@ -217,6 +217,38 @@ fn a_damaged_tree_of_an_epoch_that_has_passed_is_named_and_stays_if_nothing_lead
         assert!(mended.out.contains(said), "{}", mended.out);
     }
     assert_eq!(db(&place, &["check"]).out, damaged.out);
+}
+
+/// A cut that met the damage stopped there, and what it cuts from is still there.
+#[test]
+fn a_group_whose_cut_was_broken_off_is_mended_from_the_tree_that_leads_on() {
+    for copied in ["before the cut", "after it"] {
+        let place = Place::with_group(5);
+        let (copy, id) = (place.path("copy"), GroupId::parse(ROOM).unwrap());
+        let export = || assert_eq!(db(&place, &["export", text(&copy)]).exit, Exit::Ok);
+        let first = Snapshot { epoch: Epoch::new(1).unwrap(), bytes: tree_of(1).snapshot() };
+        place.apply(vec![Op::PutSnapshot(id.clone(), first)]);
+        if copied == "before the cut" {
+            export();
+        }
+        let cut = (0..3).filter_map(Epoch::new).map(|epoch| Op::RemoveEntry(id.clone(), epoch));
+        place.apply(cut.collect());
+        if copied == "after it" {
+            export();
+        }
+        let (whole, entries) = (db(&place, &["check"]), place.entries());
+        assert_eq!((whole.exit, entries.len()), (Exit::Ok, 3), "{}", whole.out);
+        place.damage(&[4], false);
+        assert_eq!(db(&place, &["check"]).exit, Exit::Store);
+        let mended = db(&place, &["mend", ROOM, "--from", text(&copy)]);
+        assert_eq!((mended.exit, mended.err.as_str()), (Exit::Ok, ""), "{copied}");
+        assert!(
+            mended.out.contains("1 epochs of its log and 0 of its trees were put back"),
+            "{}",
+            mended.out
+        );
+        assert_eq!((db(&place, &["check"]).out, place.entries()), (whole.out, entries), "{copied}");
+    }
 }
 
 #[test]

@@ -111,16 +111,21 @@ fn group_info(epoch: u64) -> Vec<u8> {
     vec![u8::try_from(epoch).unwrap(); 9_000]
 }
 
-/// What puts the group into a store.
-pub(crate) fn group(keys: &Keys, last: u64) -> Vec<Op> {
-    let (id, at) = (GroupId::parse(ROOM).unwrap(), Epoch::new(last).unwrap());
+/// The group as MLS knows it, in an epoch; the log that [`group`] makes leads from none to another.
+pub(crate) fn tree_of(epoch: u64) -> maypole_mls::Group {
     let founding = Founding {
         group_id: ROOM.as_bytes().to_vec(),
-        epoch: last,
+        epoch,
         ..Founding::of(Suite::One, MEMBERS, Shape::Bare, 1)
     };
     let info = Forge::new(&founding).unwrap().group_info(&GroupInfoDraft::by(0).with_tree()).unwrap();
-    let mls = maypole_mls::Group::import(&info, None, &Strict, UnixSeconds(1_700_000_000)).unwrap();
+    maypole_mls::Group::import(&info, None, &Strict, UnixSeconds(1_700_000_000)).unwrap()
+}
+
+/// What puts the group into a store.
+pub(crate) fn group(keys: &Keys, last: u64) -> Vec<Op> {
+    let (id, at) = (GroupId::parse(ROOM).unwrap(), Epoch::new(last).unwrap());
+    let mls = tree_of(last);
     let snapshot = Snapshot { epoch: at, bytes: mls.snapshot() };
     let mut receipts = chain(last);
     let prev = receipts.last().map(RoomReceipt::hash);

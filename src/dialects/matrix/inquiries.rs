@@ -72,10 +72,10 @@ impl Inquiry {
 /// The tree of an epoch that has passed, as it was read for an answer.
 #[derive(Debug)]
 pub enum PastTree {
-    /// The device that asks had a leaf in it.
+    /// The device that asks came into the group with it.
     Tree(Vec<u8>),
-    /// It had none.
-    Outside,
+    /// It did not.
+    NotItsFirst,
     /// It is gone.
     Gone {
         /// The oldest epoch whose tree can be had.
@@ -348,6 +348,10 @@ impl<B: Backend> Sources<'_, B> {
     }
 }
 
+/// Whoever was in the group before followed the commit, and has the tree.
+const NOT_ITS_FIRST: &str =
+    "the tree of an epoch that has passed is for devices that came into the group with that epoch alone";
+
 /// The group that is asked about, if it is this one.
 fn group_of<'g>(asked: &Asked, group: Option<&'g Group>) -> Option<&'g Group> {
     group.filter(|group| group.id().as_bytes() == asked.room_id.as_str().as_bytes())
@@ -364,7 +368,7 @@ fn tree_of(group: &Group, epoch: Epoch, past: Option<PastTree>) -> Result<Vec<u8
     }
     match past {
         Some(PastTree::Tree(tree)) => Ok(tree),
-        Some(PastTree::Outside) => Err(Rejection::forbidden("the device had no leaf in that epoch")),
+        Some(PastTree::NotItsFirst) => Err(Rejection::forbidden(NOT_ITS_FIRST)),
         Some(PastTree::Gone { oldest }) => Err(Rejection::EpochGone { from: epoch, oldest }),
         Some(PastTree::Unreadable) | None => {
             let problem = "the tree of that epoch cannot be read; its operator knows";

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use maypole_core::auth::{AuthToken, Authenticated};
 use maypole_core::batch::{Backend as _, Batch, Op};
-use maypole_core::group::{Head, Restoring};
-use maypole_core::ids::{GroupId, UserId};
+use maypole_core::group::{Entry, Head, Restoring};
+use maypole_core::ids::{ClientId, DeviceId, GroupId, UserId};
 use maypole_core::ledger::Ledger;
 use maypole_core::limits;
 use maypole_core::records::{Delivery, InboxItem, Incoming};
@@ -22,6 +22,10 @@ use crate::storage::sled::Store;
 /// The group of the samples.
 const ROOM: &str = "!room1:a.org";
 
+/// What a device is told that did not come with the epoch whose tree it wants.
+const NOT_ITS_FIRST: &str =
+    "the tree of an epoch that has passed is for devices that came into the group with that epoch alone";
+
 /// A question for the tree of an epoch.
 #[expect(clippy::disallowed_methods, reason = "a test stands in for main")]
 fn request(sender: &str, epoch: u64) -> InboxItem {
@@ -30,6 +34,11 @@ fn request(sender: &str, epoch: u64) -> InboxItem {
     let content = json!({"device_id": "D", "request_id": name, "room_id": ROOM, "want": "ratchet_tree", "epoch": epoch});
     let content = content.to_string().into_bytes();
     InboxItem::new(caller, clock::now(), Incoming::ToDevice { kind: "m.mls.request".into(), content })
+}
+
+/// A device of the group.
+fn member(name: &str) -> ClientId {
+    ClientId { user: UserId::parse(format!("@{name}:a.org")).unwrap(), device: DeviceId::parse("D").unwrap() }
 }
 
 /// What is owed, by the request that it answers.
@@ -51,13 +60,20 @@ async fn each_is_told_what_it_may_know_and_the_group_goes_on() {
     let trees = [snapshot_of(ROOM, 2, 1), snapshot_of(ROOM, 3, 3)];
     let id = GroupId::parse(ROOM).unwrap();
     let mut ops = vec![Op::SetHead(Head { snapshot_epoch: epoch(3), ..head(1, 3, 10) })];
-    ops.extend((1..=3).map(|at| Op::Append(id.clone(), entry(at, 100))));
+    // The first member came with epochs 1 and 2, the third with epoch 1, in which it has no leaf.
+    for (at, came) in
+        [(1, vec![member("user0"), member("user2")]), (2, vec![member("user0")]), (3, Vec::new())]
+    {
+        ops.push(Op::Append(id.clone(), Entry { joined: came, ..entry(at, 100) }));
+    }
     ops.extend(trees.iter().map(|tree| Op::PutSnapshot(id.clone(), tree.clone())));
     store.apply(Batch { name: "test", expect: Vec::new(), ops }).await.unwrap();
     let ledger = Arc::new(Ledger::new(store));
     let asked = [
         ("mallory", 1),
         ("mallory", 3),
+        ("user1", 1),
+        ("user1", 2),
         ("user2", 1),
         ("user0", 4),
         ("user0", 0),
@@ -74,7 +90,9 @@ async fn each_is_told_what_it_may_know_and_the_group_goes_on() {
     for (name, errcode, key, value) in [
         ("mallory 1", "M_FORBIDDEN", "want", json!("ratchet_tree")),
         ("mallory 3", "M_FORBIDDEN", "want", json!("ratchet_tree")),
-        ("user2 1", "M_FORBIDDEN", "error", json!("the device had no leaf in that epoch")),
+        ("user1 1", "M_FORBIDDEN", "error", json!(NOT_ITS_FIRST)),
+        ("user1 2", "M_FORBIDDEN", "error", json!(NOT_ITS_FIRST)),
+        ("user2 1", "M_FORBIDDEN", "error", json!(NOT_ITS_FIRST)),
         ("user0 4", "M_MLS_EPOCH_AHEAD", "current_epoch", json!(3)),
         ("user0 0", "M_MLS_EPOCH_GONE", "oldest_epoch", json!(1)),
         ("user0 2", "M_MLS_UNAVAILABLE", "users", json!([])),

@@ -55,8 +55,10 @@ impl Device {
 
     /// After a start: the questions that have no answer yet, and the one for what a commit waits for that is to be made again.
     pub(super) fn ask_again(&mut self, room_id: &RoomId, step: &mut Step) {
-        if self.state.rooms.get(room_id).is_some_and(|room| room.tree.is_some()) {
-            self.ask_for_tree(room_id, None, step);
+        if self.state.rooms.get(room_id).is_some_and(|room| room.tree.is_some())
+            && !self.ask_for_tree(room_id, None, step)
+        {
+            self.refuse_welcome(room_id, "its tree was asked for too often", step);
         }
         let Some(room) = self.state.rooms.get(room_id) else { return };
         if room.catching_up.is_some() || room.again.is_some() {

@@ -142,7 +142,7 @@ impl Device {
         match checked {
             Ok(receipt) => {
                 room.out = None;
-                room.welcome = None;
+                room.drop_welcome();
                 room.standing = Standing::Member;
                 room.receipt = Some(event.receipt.to_string());
                 step.tell(Event::Joined { room_id: room_id.clone(), epoch, members: leaves(group) });

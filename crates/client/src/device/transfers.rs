@@ -96,9 +96,7 @@ impl Device {
                 room.ahead.remove(&epoch);
             }
             Purpose::Welcome => {
-                room.welcome = None;
-                let problem = "its bytes are not those that were announced".into();
-                step.tell(Event::WelcomeRefused { room_id: room_id.clone(), problem });
+                self.refuse_welcome(room_id, "its bytes are not those that were announced", step);
             }
             Purpose::GroupInfo => {
                 let tries = room.asking.take().map_or(1, |asking| asking.tries);

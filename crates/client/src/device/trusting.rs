@@ -30,7 +30,7 @@ impl Device {
         let Some(room) = self.state.rooms.get_mut(room_id) else { return };
         room.asking = None;
         room.group_info = None;
-        room.welcome = None;
+        room.drop_welcome();
         room.catching_up = None;
         let Some(group) = self.groups.get(room_id) else { return };
         if mls::service_keys(group.extensions()).is_ok_and(|keys| keys.user == service) {

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::chain::vouches;
 use super::commits::missing;
 use super::proposals::hear_stapled;
-use super::state::{Purpose, Service, State, WaitingWelcome};
+use super::state::{Purpose, Room, Service, State, WaitingWelcome};
 use super::{Device, Event, Standing, Step, leaves};
 use crate::mls;
 
@@ -61,7 +61,7 @@ impl Device {
         let Some(text) = &room.welcome else { return false };
         let event = serde_json::from_str(text).ok().and_then(|content| WelcomeEvent::read(&content).ok());
         let Some(event) = event else {
-            room.welcome = None;
+            room.drop_welcome();
             step.changed = true;
             return false;
         };
@@ -69,7 +69,7 @@ impl Device {
             self.fetch(room_id, Purpose::Welcome, &blob, step);
             return true;
         }
-        (room.welcome, room.tree) = (None, None);
+        room.drop_welcome();
         step.changed = true;
         match self.join_by_welcome(room_id, &event, &service) {
             Ok(problems) => {
@@ -120,26 +120,39 @@ impl Device {
                 let welcome =
                     room.welcome.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
                 let is_its = |welcome: &Value| welcome.get("epoch") == Some(&found.epoch.get().into());
-                if let Some(mut welcome) = welcome.filter(is_its) {
-                    if let Some(tree) = welcome.get_mut("ratchet_tree") {
-                        *tree = found.ratchet_tree.to_value();
-                    }
-                    room.welcome = Some(welcome.to_string());
-                    self.use_waiting_welcome(room_id, step);
+                let Some(mut welcome) = welcome.filter(is_its) else {
+                    return self.refuse_welcome(
+                        room_id,
+                        "the tree that came for it is of another epoch",
+                        step,
+                    );
+                };
+                if let Some(tree) = welcome.get_mut("ratchet_tree") {
+                    *tree = found.ratchet_tree.to_value();
                 }
+                room.welcome = Some(welcome.to_string());
+                self.use_waiting_welcome(room_id, step);
             }
             Answer::Refused(Refused { errcode, .. }) => {
-                // What may pass is asked again after a start.
-                if !matches!(errcode.as_str(), "M_LIMIT_EXCEEDED" | "M_MLS_UNAVAILABLE") {
-                    (room.welcome, room.tree) = (None, None);
-                    let problem = "its tree is not to be had".into();
-                    step.tell(Event::WelcomeRefused { room_id: room_id.clone(), problem });
+                // What may pass is asked again after a start, but not without end.
+                let may_pass = matches!(errcode.as_str(), "M_LIMIT_EXCEEDED" | "M_MLS_UNAVAILABLE");
+                if !may_pass || room.tree_tries >= limits::CLIENT_TRIES {
+                    self.refuse_welcome(room_id, "its tree is not to be had", step);
                 }
                 step.changed = true;
                 let (room_id, content) = (room_id.clone(), content.clone());
                 step.tell(Event::Refused { room_id, wish: None, errcode, content });
             }
             _ => step.ignore("an answer to another question"),
+        }
+    }
+
+    /// Gives up the Welcome that waits in a room, if there is one, and says why.
+    pub(super) fn refuse_welcome(&mut self, room_id: &RoomId, problem: &str, step: &mut Step) {
+        let Some(room) = self.state.rooms.get_mut(room_id) else { return };
+        step.changed = true;
+        if room.drop_welcome() {
+            step.tell(Event::WelcomeRefused { room_id: room_id.clone(), problem: problem.into() });
         }
     }
 
@@ -170,6 +183,14 @@ impl Device {
         room.standing = Standing::Member;
         room.receipt = Some(event.receipt.to_string());
         Ok(problems)
+    }
+}
+
+impl Room {
+    /// Forgets the Welcome that waits, and the question for its tree with it. Whether there was one.
+    pub(super) fn drop_welcome(&mut self) -> bool {
+        self.tree = None;
+        self.welcome.take().is_some()
     }
 }
 

@@ -434,8 +434,9 @@ fn tree_after(group: &Group, delta: &Delta) -> Option<Vec<u8>> {
 }
 
 /// The head after a commit, and a snapshot of the group as it is before, where the deltas since the last one have
-/// outgrown it.
-fn next_head(group: &Group, epoch: Epoch, delta_bytes: u64) -> (Head, Option<Snapshot>) {
+/// outgrown it. Snapshots stay as long as the log does: so they come to about as much as the deltas, unless very many epochs
+/// change very little.
+pub(super) fn next_head(group: &Group, epoch: Epoch, delta_bytes: u64) -> (Head, Option<Snapshot>) {
     let head = &group.head;
     let epochs = head.epoch.get().saturating_sub(head.snapshot_epoch.get());
     let outgrown = head.delta_bytes > head.snapshot_bytes.max(limits::SNAPSHOT_EVERY_BYTES);

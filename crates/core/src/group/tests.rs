@@ -491,19 +491,48 @@ fn a_group_comes_back_from_its_snapshot_and_log() {
 fn the_tree_is_written_anew_when_the_log_has_outgrown_it() {
     let (mut group, mut alice) = world();
     let mut snapshots = Vec::new();
-    for epoch in 0..crate::limits::SNAPSHOT_EVERY_EPOCHS + 2 {
+    let mut deltas = Vec::new();
+    for epoch in 0.. {
         let made = alice.update().unwrap();
         let mut case = commit("@alice:a.org/PHONE", epoch, &made);
         let decision = decided(permitted(Some(&group), &mut case, &FREELY));
         alice.merge().unwrap();
+        let outgrown = deltas.iter().sum::<u64>() > crate::limits::SNAPSHOT_EVERY_BYTES;
+        assert_eq!(decision.snapshot.is_some(), outgrown, "epoch {epoch}");
         if let Some(snapshot) = &decision.snapshot {
             assert_eq!((snapshot.epoch, &snapshot.bytes), (group.epoch(), &group.mls().snapshot()));
             snapshots.push(snapshot.epoch.get());
+            deltas.clear();
         }
+        deltas.push(decision.entry().delta.len() as u64);
         group = enter(Some(group), decision);
+        assert_eq!(group.head().delta_bytes, deltas.iter().sum::<u64>());
+        if snapshots.len() == 2 {
+            break;
+        }
     }
-    assert!(!snapshots.is_empty() && group.head().snapshot_epoch.get() == *snapshots.last().unwrap());
-    assert!(group.head().delta_bytes < 2 * crate::limits::SNAPSHOT_EVERY_BYTES);
+    assert_eq!(group.head().snapshot_epoch.get(), *snapshots.last().unwrap());
+    assert!(snapshots.iter().all(|epoch| *epoch < crate::limits::SNAPSHOT_EVERY_EPOCHS), "{snapshots:?}");
+}
+
+#[test]
+fn a_large_tree_is_written_anew_for_as_many_bytes_of_deltas_or_very_many_epochs() {
+    const TREE: u64 = 15_000_000;
+    let (mut group, _) = world();
+    let mut is_due = |epochs: u64, delta_bytes: u64| {
+        let since = Epoch::new(5).unwrap();
+        let head = &mut group.head;
+        (head.snapshot_epoch, head.epoch) = (since, Epoch::new(5 + epochs).unwrap());
+        (head.snapshot_bytes, head.delta_bytes) = (TREE, delta_bytes);
+        let (next, snapshot) = commit::next_head(&group, Epoch::new(6 + epochs).unwrap(), 4_000);
+        let (snapshot_epoch, delta_bytes) =
+            if snapshot.is_some() { (group.head.epoch, 4_000) } else { (since, delta_bytes + 4_000) };
+        assert_eq!((next.snapshot_epoch, next.delta_bytes), (snapshot_epoch, delta_bytes));
+        snapshot.is_some()
+    };
+    // Of many small changes the log grows by a megabyte while the tree has fifteen.
+    assert!(!is_due(256, 1_000_000) && !is_due(2_000, 8_000_000));
+    assert!(!is_due(2_047, TREE) && is_due(9, TREE + 1) && is_due(2_048, 1_000_000));
 }
 
 #[test]

@@ -116,8 +116,13 @@ impl<B: Backend> Ledger<B> {
         let old = self.old(group, begins, last, &key, now).await?;
         let end = old.last().and_then(|(epoch, _)| epoch.next()).unwrap_or(begins);
         let up_to = match cuts.iter().copied().find(|cut| *cut >= end) {
-            // Another write goes on from there.
-            Some(cut) if old.len() >= most && self.is_old(group, cut, now).await? => Some(end),
+            // Another write goes on from there. The tree before is then gone: so all up to the next must be known to go, too.
+            Some(cut) if old.len() >= most => {
+                let leads_on = |epoch: &Epoch| *epoch <= end && epoch.next() >= Some(begins);
+                let is_begun = !snapshots.iter().any(leads_on);
+                let goes_on = is_begun || self.are_old(group, end, cut, now).await?;
+                if goes_on { Some(end) } else { cuts.iter().copied().rfind(|cut| *cut <= end) }
+            }
             _ => cuts.iter().copied().rfind(|cut| *cut <= end),
         };
         let Some(up_to) = up_to else { return Ok(0) };
@@ -159,11 +164,29 @@ impl<B: Backend> Ledger<B> {
         Ok(old)
     }
 
-    /// Whether the epoch before one is old. Those before it then are, too.
-    async fn is_old(&self, group: &GroupId, before: Epoch, now: Timestamp) -> Result<bool, LedgerError> {
-        let Some(last) = before.get().checked_sub(1).and_then(Epoch::new) else { return Ok(true) };
+    /// Whether all epochs from one to before another are old. The last, most likely to be young, is looked at first.
+    async fn are_old(
+        &self,
+        group: &GroupId,
+        from: Epoch,
+        before: Epoch,
+        now: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        let last = before.get().checked_sub(1).and_then(Epoch::new);
+        let Some(last) = last.filter(|last| *last >= from) else { return Ok(true) };
         let page = self.backend.log(group, last, 1).await?;
-        Ok(page.first().is_some_and(|entry| entry.epoch == last && !is_young(entry, now)))
+        if page.first().is_none_or(|entry| entry.epoch != last || is_young(entry, now)) {
+            return Ok(false);
+        }
+        let mut next = Some(from);
+        while let Some(first) = next.filter(|first| *first < last) {
+            let page = self.backend.log(group, first, limits::LOG_PAGE).await?;
+            if page.is_empty() || page.iter().any(|entry| entry.epoch < last && is_young(entry, now)) {
+                return Ok(false);
+            }
+            next = page.last().and_then(|entry| entry.epoch.next());
+        }
+        Ok(true)
     }
 }
 

@@ -63,7 +63,9 @@ fn what_is_no_answer_changes_nothing_and_a_wrong_tree_uses_up_no_key_package() {
     let (mut other, garbage) = (after_crash(&actions), Bytes::Inline(vec![1, 2, 3]));
     let asked_again = sent(&other.resume().unwrap());
     let later = answer(&asked_again, Answer::RatchetTree(tree(&relay, 2, right())));
-    assert!(sends_nothing(&respond(&mut other, &later)));
+    let actions = respond(&mut other, &later);
+    assert!(matches!(&super::told(&actions)[..], [Event::WelcomeRefused { .. }]), "{actions:?}");
+    assert!(sends_nothing(&actions) && sends_nothing(&other.resume().unwrap()));
     assert_eq!(other.standing(&relay.room_id), Standing::Outside);
     let told = told(&respond(&mut bob, &answer(&asked, Answer::RatchetTree(tree(&relay, 1, garbage)))));
     assert!(matches!(&told[..], [Event::WelcomeRefused { .. }]), "{told:?}");
@@ -114,12 +116,62 @@ fn a_tree_that_is_gone_everywhere_is_not_asked_for_without_end() {
     }
 }
 
+fn refusal(asked: &Outgoing, errcode: &str) -> Value {
+    json!({"request_id": asked.content["request_id"], "want": "ratchet_tree", "errcode": errcode, "error": "no"})
+}
+
+#[test]
+fn a_welcome_whose_tree_never_comes_is_given_up_and_that_is_told() {
+    for is_answered in [true, false] {
+        let mut relay = Relay::new(1);
+        let (_, mut bob, welcome, _) = added(&mut relay);
+        let mut asked = sent(&asks(&mut bob, &welcome));
+        for _ in 1..limits::CLIENT_TRIES {
+            if is_answered {
+                let told = told(&respond(&mut bob, &refusal(&asked, "M_LIMIT_EXCEEDED")));
+                assert!(matches!(&told[..], [Event::Refused { .. }]), "{told:?}");
+            }
+            asked = sent(&bob.resume().unwrap());
+            assert_eq!(asked.content["want"], "ratchet_tree");
+        }
+        let actions = if is_answered {
+            respond(&mut bob, &refusal(&asked, "M_LIMIT_EXCEEDED"))
+        } else {
+            bob.resume().unwrap()
+        };
+        let told = told(&actions);
+        assert!(matches!(&told[0], Event::WelcomeRefused { .. }), "{told:?}");
+        assert_eq!(told.len(), 1 + usize::from(is_answered), "{told:?}");
+        assert!(sends_nothing(&actions));
+        // It is told once, and what comes late changes nothing.
+        let mut bob = after_crash(&actions);
+        assert!(super::told(&bob.resume().unwrap()).is_empty());
+        assert!(is_ignored(&respond(&mut bob, &refusal(&asked, "M_MLS_EPOCH_GONE"))));
+        assert_eq!(sent(&bob.join(&relay.room_id).unwrap()).content["want"], "group_info");
+    }
+}
+
+#[test]
+fn a_member_hears_nothing_of_the_welcome_that_it_did_not_need() {
+    let mut relay = Relay::new(1);
+    let (alice, mut bob, welcome, _) = added(&mut relay);
+    let tree = sent(&asks(&mut bob, &welcome));
+    let asked = sent(&bob.join(&relay.room_id).unwrap());
+    let current = answer(&asked, Answer::GroupInfo(relay.current(&alice)));
+    let out = sent(&respond(&mut bob, &current));
+    let own = relay.accept(&bob, &out);
+    let joined = told(&bob.receive(SERVICE, "m.mls.commit", &own.content()).unwrap());
+    assert!(matches!(&joined[..], [Event::Joined { .. }]), "{joined:?}");
+    assert!(is_ignored(&respond(&mut bob, &refusal(&tree, "M_MLS_EPOCH_GONE"))));
+    assert!(sends_nothing(&bob.resume().unwrap()));
+    assert_eq!(bob.standing(&relay.room_id), Standing::Member);
+}
+
 #[test]
 fn who_is_told_that_it_is_gone_may_join_from_outside_and_what_may_pass_is_asked_again() {
     let mut relay = Relay::new(1);
     let (_, mut bob, welcome, _) = added(&mut relay);
     let asked = sent(&asks(&mut bob, &welcome));
-    let refusal = |asked: &Outgoing, errcode: &str| json!({"request_id": asked.content["request_id"], "want": "ratchet_tree", "errcode": errcode, "error": "no"});
     let told_first = told(&respond(&mut bob, &refusal(&asked, "M_MLS_UNAVAILABLE")));
     assert!(matches!(&told_first[..], [Event::Refused { .. }]), "{told_first:?}");
     let asked = sent(&bob.resume().unwrap());

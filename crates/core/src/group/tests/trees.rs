@@ -154,6 +154,34 @@ fn a_log_is_not_cut_into_what_is_young() {
 }
 
 #[test]
+fn a_cut_is_not_begun_where_one_young_epoch_lies_before_its_end() {
+    // Beyond what the first write removes, wherever a page begins or ends.
+    for young in [32, 33, 47, 48, 58, 59] {
+        let archive = Archive::of(&[0, 60], 72);
+        archive.accept_at(young..young + 1, archive.old);
+        assert_eq!(archive.trim(archive.old), 0, "{young}");
+        assert_eq!(archive.kept(), (0, vec![0, 60]));
+        archive.has(0..=EPOCHS);
+        let later = archive.old.plus(limits::LOG_KEPT_FOR);
+        assert_eq!((archive.trim(later), archive.trim(later)), (32, 28), "{young}");
+        assert_eq!(archive.kept(), (60, vec![60]));
+        // The first write ends behind a tree: it goes back to that.
+        let archive = Archive::of(&[0, 20, 60], 72);
+        archive.accept_at(young..young + 1, archive.old);
+        assert_eq!((archive.trim(archive.old), archive.trim(archive.old)), (20, 0), "{young}");
+        assert_eq!(archive.kept(), (20, vec![20, 60]));
+        archive.has(20..=EPOCHS);
+    }
+    // One that is begun goes on as far as it may.
+    let archive = Archive::of(&[0, 70], 72);
+    assert_eq!(archive.trim(archive.old), 32);
+    archive.accept_at(66..67, archive.old);
+    assert_eq!((archive.trim(archive.old), archive.trim(archive.old)), (32, 0));
+    assert_eq!(archive.kept(), (64, vec![0, 70]));
+    archive.has(70..=EPOCHS);
+}
+
+#[test]
 fn a_damaged_tree_hurts_only_what_comes_from_it() {
     let archive = Archive::of(&[0, 5, 20, 70], 30);
     let garbage = Snapshot { epoch: Epoch::new(5).unwrap(), bytes: vec![9, 9] };

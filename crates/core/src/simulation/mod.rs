@@ -27,8 +27,9 @@ use world::World;
 const LIFE_STEPS: u64 = 6_000;
 /// Steps where nobody asks for more: some seconds of an unoptimised build.
 const ORDINARY_STEPS: u64 = 200_000;
-/// Seeds of lives in which something happens that is rare in others: one that is so long that its log is cut.
-const RARE: &[u64] = &[39];
+/// Seeds of lives in which something happens that is rare in others: one that is so long that its log is cut, one in which a
+/// group is frozen while a command is on its way.
+const RARE: &[u64] = &[167, 210];
 /// Seeds of lives that once failed.
 const FAILED_ONCE: &[u64] = &[];
 

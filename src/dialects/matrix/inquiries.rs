@@ -349,8 +349,8 @@ impl<B: Backend> Sources<'_, B> {
 }
 
 /// Whoever was in the group before followed the commit, and has the tree.
-const NOT_ITS_FIRST: &str =
-    "the tree of an epoch that has passed is for devices that came into the group with that epoch alone";
+const NOT_ITS_FIRST: &str = "the tree of a past epoch is for the devices that came in with it; \
+                             who has lost its state joins again from outside";
 
 /// The group that is asked about, if it is this one.
 fn group_of<'g>(asked: &Asked, group: Option<&'g Group>) -> Option<&'g Group> {

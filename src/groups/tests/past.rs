@@ -23,8 +23,8 @@ use crate::storage::sled::Store;
 const ROOM: &str = "!room1:a.org";
 
 /// What a device is told that did not come with the epoch whose tree it wants.
-const NOT_ITS_FIRST: &str =
-    "the tree of an epoch that has passed is for devices that came into the group with that epoch alone";
+const NOT_ITS_FIRST: &str = "the tree of a past epoch is for the devices that came in with it; \
+                             who has lost its state joins again from outside";
 
 /// A question for the tree of an epoch.
 #[expect(clippy::disallowed_methods, reason = "a test stands in for main")]

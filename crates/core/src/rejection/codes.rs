@@ -142,8 +142,7 @@ codes! {
     /// See [`super::Rejection::Forbidden`].
     Forbidden, "M_FORBIDDEN", 403, remembered,
         "The room does not permit it, or what is asked for is not for this device; `error` says by which rule.",
-        "Change the room's state first, or let somebody commit who may. Ask for the tree of an epoch that has passed \
-         only where the device was added by it.";
+        "Change the room's state first, or let somebody commit who may.";
     /// See [`super::Rejection::StaleAuthEvents`].
     StaleAuthEvents, "M_MLS_STALE_AUTH_EVENTS", 409, remembered,
         "The commit's authenticated data cites events that are not the room's current state; `auth_events` \

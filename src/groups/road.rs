@@ -17,6 +17,7 @@ use maypole_core::ledger::{Ledger, LedgerError};
 use maypole_core::limits;
 use maypole_core::records::InboxRow;
 use maypole_core::rejection::Rejection;
+use maypole_core::time::Timestamp;
 use maypole_room::names::Prefix;
 use tokio::sync::Notify;
 
@@ -352,9 +353,8 @@ impl<B: Backend> Road<B> {
         let (row, command) = (asked.row.seq, asked.ready.command.clone());
         let asker = Asker::of(&asked.question);
         let mut case = Case::new(command.clone());
-        place.enter().await;
-        let began = step(group.as_ref(), &mut case, Input::Begin, self.matrix.terms(), clock::now());
-        let end = match self.judge(group.as_ref(), &mut case, began, &asker, place).await {
+        let begin = (Input::Begin, clock::now());
+        let end = match self.judge(group.as_ref(), &mut case, begin, &asker, place).await {
             Step::Stage(_) if memory.row().is_some() => {
                 asked.waits_for = memory.row();
                 return Ok(Attempted::Waits(limits::STAGED_FIRST));
@@ -388,15 +388,17 @@ impl<B: Backend> Road<B> {
         Ok(Attempted::Done(false))
     }
 
-    /// Answers what a case asks for, until it has all. Whoever is asked is outside.
+    /// Takes a case on as of a time, and answers what it asks for until it has all. Whoever is asked is outside.
     pub(super) async fn judge(
         &self,
         group: Option<&Group>,
         case: &mut Case,
-        mut next: Step,
+        (input, as_of): (Input, Timestamp),
         asker: &Asker,
         place: &Place<'_>,
     ) -> Step {
+        place.enter().await;
+        let mut next = step(group, case, input, self.matrix.terms(), as_of);
         let prefix = spelling(group, asker.prefix());
         while let Step::Need(need) = next {
             let command: Authenticated<Command> = case.command().clone();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maypole_core::batch::Backend;
-use maypole_core::group::{Case, Decision, Group, Input, Staged, Step, Told, step};
+use maypole_core::group::{Case, Decision, Group, Input, Staged, Step, Told};
 use maypole_core::ids::InboxSeq;
 use maypole_core::ledger::{Answered, Durable, LedgerError};
 use maypole_core::limits;
@@ -141,9 +141,7 @@ impl<B: Backend> Road<B> {
         place: &Place<'_>,
     ) -> Result<Case, Rejection> {
         let mut case = Case::new(staged.command());
-        place.enter().await;
-        let began = step(group, &mut case, input, self.matrix.terms(), staged.staged_at);
-        match self.judge(group, &mut case, began, asker, place).await {
+        match self.judge(group, &mut case, (input, staged.staged_at), asker, place).await {
             Step::Reject(rejection) => Err(rejection),
             _ => Ok(case),
         }
@@ -190,10 +188,9 @@ impl<B: Backend> Road<B> {
                 };
                 match case {
                     Ok(mut case) => {
-                        let (terms, input) = (self.matrix.terms(), Input::Outcome(outcome));
-                        place.enter().await;
-                        let next = step(group.as_ref(), &mut case, input, terms, clock::now());
-                        let next = self.judge(group.as_ref(), &mut case, next, &errand.asker, place).await;
+                        let concludes = (Input::Outcome(outcome), clock::now());
+                        let next =
+                            self.judge(group.as_ref(), &mut case, concludes, &errand.asker, place).await;
                         let itself = (errand.row(), Beside::Itself(staged.clone()));
                         self.enter(group, next, itself, &errand.asker, place).await?
                     }

@@ -96,8 +96,10 @@ async fn is_alone(ledger: &Ledger<Store>, process: ProcessId) -> Result<(), Fail
     }
     ledger.retire(process).await.map_err(unreadable)?;
     let why = format!(
-        "another process uses the store: stop it first; one that died is forgotten {} s after it was last heard of",
-        limits::LEASE_TERM.as_secs()
+        "another process uses the store: stop it first; one that died is forgotten {} s after it was last heard of, a `db mend` \
+         that was broken off after {} s",
+        limits::LEASE_TERM.as_secs(),
+        limits::MEND_TERM.as_secs()
     );
     Err(Failure::new(Exit::Failed, why))
 }

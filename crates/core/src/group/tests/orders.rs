@@ -194,6 +194,29 @@ fn the_duty_goes_round_more_devices_than_are_remembered() {
 }
 
 #[test]
+fn the_silent_have_the_duty_where_many_were_heard() {
+    let all: Vec<ClientId> =
+        (0..2 * limits::DUTY_TRIED).map(|number| id(&format!("@{number}:a.org/PHONE"))).collect();
+    let mut heard = Heard::default();
+    // All but the last few, and more than are remembered to have had it.
+    let (loud, silent) = all.split_at(all.len() - 8);
+    loud.iter().for_each(|client| heard.note(client, now()));
+    let asked = candidates(&heard, &all, now());
+    assert_eq!(asked.lately.len(), limits::DUTY_LATELY);
+    assert_eq!(asked.lately.len() + asked.silent.len(), all.len());
+    let mut agenda = Agenda::of(GroupId::parse(ROOM).unwrap());
+    agenda.want(&[id(BOB)]);
+    let (mut at, mut had) = (now(), BTreeSet::new());
+    for _ in 0..4 * all.len() {
+        agenda.lease(&asked, at);
+        let lease = agenda.lease.as_ref().unwrap();
+        at = lease.until();
+        had.insert(lease.holder.clone());
+    }
+    assert!(silent.iter().all(|client| had.contains(client)), "{} of {}", had.len(), all.len());
+}
+
+#[test]
 fn what_a_group_owes_and_what_it_knows_of_devices_has_its_weight() {
     let mut party = Party::of(&[BOB, CAROL]);
     let before = party.group.weight_bytes();
